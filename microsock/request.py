@@ -1,0 +1,241 @@
+"""A request as a handler sees it: what came over the wire, read on demand.
+
+Knows nothing of sockets or of h11; the protocol half fills it in, the app half reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
+from urllib.parse import parse_qsl, unquote
+
+from .errors import HTTPError
+from .headers import Headers
+
+if TYPE_CHECKING:
+    from .app import App
+
+__all__ = ["Address", "Args", "Request"]
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+# An encoded slash, decoded within its segment. No UTF-8 decodes to it, so it can be told from a real slash.
+ENCODED_SLASH = "\udc2f"
+
+_SLASH = re.compile("%2[fF]")
+_QUOTED_PAIR = re.compile(r"\\([0-3][0-7][0-7]|.)")
+# The charsets a text body may name; others would let a client choose any codec of Python's.
+_CHARSETS = {
+    "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "utf-16",
+}  # fmt: skip
+
+
+class Address(NamedTuple):
+    """One end of a connection. A Unix socket has its path as ``host`` and port 0."""
+
+    host: str
+    port: int
+
+
+NOBODY = Address("", 0)
+
+
+class Args(Mapping[str, str]):
+    """The query's names and values. ``args["tag"]`` is the first value of a name, ``getlist`` gives all."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    @overload
+    def get(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def get(self, name: str, default: D) -> str | D: ...
+    @overload
+    def get(self, name: str, default: None = None, type: type[T] = ...) -> T | None: ...
+    @overload
+    def get(self, name: str, default: D, type: type[T]) -> T | D: ...
+    def get(self, name: str, default: Any = None, type: Any = None) -> Any:  # noqa: A002 - as Flask and Werkzeug spell it
+        """The first value of a name, or ``default``.
+
+        With ``type`` (``int``, ``float`` …) the value is converted; one that does not convert gives ``default``.
+        """
+        values = self._values.get(name)
+        if values is None:
+            return default
+        if type is None:
+            return values[0]
+        try:
+            return type(values[0])
+        except (ValueError, TypeError):
+            return default
+
+    def getlist(self, name: str) -> list[str]:
+        """All values of a name, in order; empty if there is none."""
+        return list(self._values.get(name, ()))
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name][0]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Args({self._values!r})"
+
+
+class Request:
+    """One HTTP request, or the request that opens a WebSocket.
+
+    Attributes:
+        method: upper or lower case as it came (methods are case-sensitive, RFC 9110 section 9.1).
+        path: the decoded path; an encoded slash stays ``%2F``, so it never looks like a separator.
+        params: the path parameters of the matched rule.
+        body: the whole body.
+        client: who asks.
+        scheme: ``http`` or ``https``.
+        http_version: ``1.1`` or ``1.0``.
+        app: the app that answers, None where the request could not be read.
+    """
+
+    __slots__ = (
+        "_args", "_cookies", "_headers", "_json", "_lines", "_state", "app", "body", "client", "host",
+        "http_version", "method", "params", "path", "query_string", "raw_path", "routing_path", "scheme",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        lines: Sequence[tuple[bytes, bytes]] = (),
+        *,
+        body: bytes = b"",
+        client: Address = NOBODY,
+        scheme: str = "http",
+        host: str = "",
+        http_version: str = "1.1",
+    ) -> None:
+        self.method = method
+        self.raw_path, _, self.query_string = target.partition("?")
+        self.routing_path = _decoded(self.raw_path)
+        self.path = self.routing_path.replace(ENCODED_SLASH, "%2F")
+        self._lines = lines
+        self.body = body
+        self.client = client
+        self.scheme = scheme
+        self.host = host
+        self.http_version = http_version
+        self.params: dict[str, Any] = {}
+        self.app: App | None = None
+        self._headers: Headers | None = None
+        self._args: Args | None = None
+        self._cookies: dict[str, str] | None = None
+        self._state: SimpleNamespace | None = None
+        self._json: Any = None
+
+    @property
+    def headers(self) -> Headers:
+        """The header lines; names in lower case, values as Latin-1 text."""
+        if self._headers is None:
+            self._headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._lines)
+        return self._headers
+
+    @property
+    def url(self) -> str:
+        """The full URL as the client asked for it."""
+        query = f"?{self.query_string}" if self.query_string else ""
+        return f"{self.scheme}://{self.host}{self.raw_path}{query}"
+
+    @property
+    def args(self) -> Args:
+        """The query, decoded."""
+        if self._args is None:
+            self._args = Args(parse_qsl(self.query_string, keep_blank_values=True))
+        return self._args
+
+    @property
+    def cookies(self) -> Mapping[str, str]:
+        """The cookies by name; of two with one name the first counts (RFC 6265 section 5.4)."""
+        if self._cookies is None:
+            self._cookies = _parse_cookies(self.headers.getlist("cookie"))
+        return self._cookies
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether the request came over TLS."""
+        return self.scheme == "https"
+
+    @property
+    def state(self) -> SimpleNamespace:
+        """A place for your own attributes while this request lasts."""
+        if self._state is None:
+            self._state = SimpleNamespace()
+        return self._state
+
+    @property
+    def text(self) -> str:
+        """The body as text, by the charset of Content-Type or as UTF-8.
+
+        Raises ``HTTPError`` 400 where the bytes do not decode, 415 for a charset that is not supported.
+        """
+        charset = _charset(self.headers.get("content-type", ""))
+        if charset not in _CHARSETS:
+            raise HTTPError(415, f"unsupported charset {charset!r}")
+        try:
+            return self.body.decode(charset)
+        except UnicodeDecodeError:
+            raise HTTPError(400, f"the body is not valid {charset}") from None
+
+    def json(self) -> Any:
+        """The body parsed as JSON, whatever its Content-Type says. Raises ``HTTPError`` 400 if it is malformed."""
+        if self._json is None:
+            try:
+                self._json = json.loads(self.body)
+            except (ValueError, RecursionError) as error:
+                raise HTTPError(400, f"the body is not valid JSON: {_brief(error)}") from None
+        return self._json
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+
+def _decoded(path: str) -> str:
+    # Decoded once, and as if after splitting: %2F stays inside its segment.
+    return unquote(_SLASH.sub(ENCODED_SLASH, path)) if "%" in path else path
+
+
+def _charset(content_type: str) -> str:
+    for part in content_type.split(";")[1:]:
+        name, _, value = part.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return "utf-8"
+
+
+def _parse_cookies(lines: list[str]) -> dict[str, str]:
+    cookies: dict[str, str] = {}
+    for pair in ";".join(lines).split(";"):
+        name, found, value = pair.partition("=")
+        if found and name.strip():
+            cookies.setdefault(name.strip(), _unquoted(value.strip()))
+    return cookies
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    return _QUOTED_PAIR.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value[1:-1])
+
+
+def _brief(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)

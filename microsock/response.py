@@ -1,0 +1,263 @@
+"""An answer: status, header lines and a body, whole or streamed; and what a handler's return value means.
+
+Knows nothing of framing: Content-Length, Transfer-Encoding, Connection and Date belong to the protocol half.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NoReturn
+
+from .errors import HTTPError, reason_phrase
+from .headers import HeaderSource, MutableHeaders, is_token
+
+__all__ = ["Pending", "Response", "abort", "encode_json", "redirect", "to_response"]
+
+_HTML = "text/html; charset=utf-8"
+_BYTES = "application/octet-stream"
+_JSON = "application/json"
+
+Body = str | bytes | dict[Any, Any] | list[Any] | Iterable[str] | Iterable[bytes]
+
+_STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+# What the server decides itself; in a raw response these lines are dropped.
+_FRAMING = ("content-length", "transfer-encoding", "connection", "keep-alive", "date")
+# A cookie's value, bare or in double quotes (RFC 6265 section 4.1.1).
+_COOKIE_VALUE = re.compile(r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"')
+_COOKIE_ATTRIBUTE = re.compile(r"[\x20-:<-~]*")
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON as it goes over the wire: UTF-8, no spaces. Raises ``TypeError`` for what JSON cannot say."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+class Response:
+    """An answer.
+
+    Args:
+        body: str (UTF-8), bytes, dict or list (JSON), or an iterable of str or bytes, which is streamed.
+        status: 200 to 599; 1xx are the server's own.
+        headers: a mapping or ``(name, value)`` pairs.
+        content_type: overrides what follows from the body's type.
+
+    Raises ``TypeError`` or ``ValueError`` for anything else, where it is written.
+    """
+
+    __slots__ = ("_body", "_status", "headers", "stream")
+
+    def __init__(
+        self,
+        body: Body = "",
+        status: int = 200,
+        headers: HeaderSource | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self.headers = MutableHeaders(headers)
+        self.stream: Iterable[str | bytes] | None = None
+        self._body = b""
+        self.status = status
+        guessed = self._set_body(body)
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+        elif guessed is not None and status not in (204, 304):
+            self.headers.setdefault("Content-Type", guessed)
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._status
+
+    @status.setter
+    def status(self, status: int) -> None:
+        if isinstance(status, bool) or not isinstance(status, int) or not 200 <= status <= 599:
+            raise ValueError(f"a response's status is an int from 200 to 599, not {status!r}")
+        self._status = int(status)
+
+    @property
+    def body(self) -> bytes:
+        """The whole body; empty while the response streams. Setting it ends the stream, the length follows."""
+        return self._body
+
+    @body.setter
+    def body(self, body: Body) -> None:
+        previous, self.stream = self.stream, None
+        close_stream(previous)
+        self._set_body(body)
+
+    def _set_body(self, body: Body) -> str | None:
+        # Gives the Content-Type that follows from the body's type; None where the first item will tell.
+        if isinstance(body, str):
+            self._body = body.encode()
+            return _HTML
+        if isinstance(body, (bytes, bytearray, memoryview)):
+            self._body = bytes(body)
+            return _BYTES
+        if isinstance(body, (dict, list)):
+            self._body = encode_json(body)
+            return _JSON
+        if not isinstance(body, Iterable):
+            raise TypeError(f"a response's body is str, bytes, dict, list or an iterable, not {body!r}")
+        self._body = b""
+        self.stream = body
+        return None
+
+    @property
+    def text(self) -> str:
+        """The whole body as UTF-8 text."""
+        return self._body.decode()
+
+    def set_cookie(
+        self,
+        name: str,
+        value: str = "",
+        *,
+        max_age: int | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: str | None = "Lax",
+    ) -> None:
+        """Add a Set-Cookie line (RFC 6265 section 4.1). ``max_age`` in seconds; None lasts for the session.
+
+        Raises ``ValueError`` for a name, value or attribute that would end the cookie or add another attribute.
+        """
+        if not is_token(name):
+            raise ValueError(f"cookie name {name!r} is not a token")
+        if not _COOKIE_VALUE.fullmatch(value):
+            raise ValueError(
+                f"cookie {name} has a value with a space, comma, semicolon, quote or backslash; encode it first"
+            )
+        if samesite not in (None, "Lax", "Strict", "None"):
+            raise ValueError(f"samesite is 'Lax', 'Strict', 'None' or None, not {samesite!r}")
+        parts = [f"{name}={value}"]
+        parts += [] if max_age is None else [f"Max-Age={int(max_age)}"]
+        for key, attribute in (("Path", path), ("Domain", domain), ("SameSite", samesite)):
+            if attribute is not None:
+                parts.append(f"{key}={_cookie_attribute(key, attribute)}")
+        parts += ["Secure"] if secure else []
+        parts += ["HttpOnly"] if httponly else []
+        self.headers.add("Set-Cookie", "; ".join(parts))
+
+    def delete_cookie(self, name: str, *, path: str | None = "/", domain: str | None = None) -> None:
+        """Ask the client to forget a cookie; path and domain as they were set."""
+        self.set_cookie(name, max_age=0, path=path, domain=domain)
+
+    @classmethod
+    def from_raw(cls, raw: str | bytes) -> Response:
+        r"""A response from a whole ``HTTP/1.1 200 OK\r\n…`` message.
+
+        Framing lines are dropped, since the server frames what it sends. Raises ``ValueError`` if it does not parse.
+        """
+        data = raw.encode() if isinstance(raw, str) else raw
+        head, found, body = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        match = _STATUS_LINE.fullmatch(lines[0])
+        if not found or match is None:
+            raise ValueError(r"a raw response is 'HTTP/1.1 200 OK\r\nName: value\r\n\r\nbody'; got " + repr(raw[:60]))
+        response = cls(body, int(match[1]))
+        response.headers = MutableHeaders(_field(line) for line in lines[1:])
+        if "chunked" in response.headers.get("Transfer-Encoding", "").lower():
+            raise ValueError("a raw response must not be chunked; give its body plain")
+        for name in _FRAMING:
+            response.headers.pop(name)
+        return response
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {reason_phrase(self.status)}>"
+
+
+class Pending:
+    """An answer that comes later: a handler may return one and complete it on the loop when it is known.
+
+    The exchange binds it to its token; a completion after the peer has gone, or a second one, is ignored.
+    ``finite`` says that the answer will come by itself, so that it is worth sending to a peer that has
+    half-closed; a long poll is not.
+    """
+
+    __slots__ = ("_deliver", "_value", "finite")
+
+    def __init__(self, *, finite: bool = False) -> None:
+        self.finite = finite
+        self._deliver: Callable[[object], None] | None = None
+        self._value: list[object] = []
+
+    def complete(self, value: object) -> None:
+        """Give the answer: whatever a handler may return, or an exception."""
+        self._value.append(value)
+        if self._deliver is not None:
+            self._deliver(value)
+
+    def bind(self, deliver: Callable[[object], None]) -> None:
+        """Say where the answer goes; called once, by the exchange."""
+        self._deliver = deliver
+        if self._value:
+            deliver(self._value[0])
+
+
+def abort(status: int, message: str | None = None) -> NoReturn:
+    """Stop here and answer with an error status, through ``@app.error``."""
+    raise HTTPError(status, message)
+
+
+def redirect(url: str, status: int = 302) -> Response:
+    """Send the client elsewhere. ``status`` is 301, 302, 303, 307 or 308 (RFC 9110 section 15.4)."""
+    if status not in (301, 302, 303, 307, 308):
+        raise ValueError(f"a redirect's status is 301, 302, 303, 307 or 308, not {status!r}")
+    return Response(f"{reason_phrase(status)}: {url}\n", status, {"Location": url}, "text/plain; charset=utf-8")
+
+
+def to_response(value: Any, handler: str) -> Response:
+    """What a handler's return value means; ``handler`` is its name, for the message.
+
+    Raises ``TypeError`` for what cannot be sent.
+    """
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, tuple):
+        return _from_tuple(value, handler)
+    if isinstance(value, (str, bytes, dict, list, Iterator)):
+        return Response(value)
+    raise TypeError(
+        f"handler {handler!r} returned {_described(value)}; "
+        "return a str, bytes, dict, list, iterator, tuple or Response"
+    )
+
+
+def _from_tuple(value: tuple[Any, ...], handler: str) -> Response:
+    if len(value) not in (2, 3):
+        raise TypeError(
+            f"handler {handler!r} returned a tuple of {len(value)}; return (body, status) or (body, status, headers)"
+        )
+    response = to_response(value[0], handler)
+    response.status = value[1]
+    if len(value) == 3:
+        response.headers.update(value[2])
+    return response
+
+
+def close_stream(stream: object) -> None:
+    """Close an iterable that can be closed (a generator, a file), as its producer expects."""
+    close = getattr(stream, "close", None)
+    if close is not None:
+        close()
+
+
+def _described(value: object) -> str:
+    return "None" if value is None else f"{value!r:.60} ({type(value).__name__})"
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, found, value = line.partition(":")
+    if not found:
+        raise ValueError(f"header line {line!r} has no colon")
+    return name, value
+
+
+def _cookie_attribute(key: str, value: str) -> str:
+    if not _COOKIE_ATTRIBUTE.fullmatch(value):
+        raise ValueError(f"cookie attribute {key} has a semicolon or a control character in {value!r}")
+    return value
