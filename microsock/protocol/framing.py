@@ -1,0 +1,124 @@
+"""The rules that cross header lines: one Host, one length, no length beside chunked, a target of a known form.
+
+h11 judges each line; this judges what they say together (RFC 9112 sections 3.2 and 6).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ..errors import RemoteProtocolError
+
+__all__ = ["Framing", "examine"]
+
+_HOST = re.compile(
+    r"(?:(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
+)
+_ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)([^#]*)")
+_LENGTH = re.compile(r"[0-9]{1,19}")
+_SINGLE = (b"host", b"content-length", b"transfer-encoding", b"expect")
+
+
+class Framing(NamedTuple):
+    """What the head says of the message as a whole."""
+
+    target: str
+    """The target in origin form, or ``*``."""
+    host: str
+    length: int
+    """Bytes of a body with a known length; 0 where there is none or it is chunked."""
+    chunked: bool
+    expects_continue: bool
+
+
+def examine(method: str, target: str, version: str, lines: Iterable[tuple[bytes, bytes]]) -> Framing:
+    """Judge a head by its lines (names in lower case). Raises ``RemoteProtocolError`` with the status."""
+    values: dict[bytes, list[str]] = {name: [] for name in _SINGLE}
+    for name, value in lines:
+        if name in values:
+            values[name].append(value.decode("latin-1"))
+    host = _host(values[b"host"], version)
+    chunked = _is_chunked(values[b"transfer-encoding"], version)
+    length = _length(values[b"content-length"])
+    if chunked and length is not None:
+        raise RemoteProtocolError("Content-Length beside Transfer-Encoding (RFC 9112 section 6.1)")
+    target, host = _target(method, target, host)
+    expects = version == "1.1" and _expects_continue(values[b"expect"])
+    return Framing(target, host, length or 0, chunked, expects)
+
+
+def _host(values: list[str], version: str) -> str:
+    if not values and version == "1.0":
+        return ""
+    if len(values) != 1:
+        raise RemoteProtocolError("exactly one Host header is required (RFC 9112 section 3.2)")
+    return _authority(values[0])
+
+
+def _authority(text: str) -> str:
+    match = _HOST.fullmatch(text) if len(text) <= 512 else None
+    if match is None or int(match["port"] or 0) > 65535 or not _is_v6(match["v6"]):
+        raise RemoteProtocolError("malformed Host")
+    return text
+
+
+def _is_v6(text: str | None) -> bool:
+    if text is None:
+        return True
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _target(method: str, target: str, host: str) -> tuple[str, str]:
+    if method == "CONNECT":
+        raise RemoteProtocolError("CONNECT is not implemented", 501)
+    if target.startswith("/") and "#" not in target:
+        return target, host
+    if target == "*" and method == "OPTIONS":
+        return target, host
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        raise RemoteProtocolError("malformed request target")
+    # The target's authority counts, not Host (RFC 9112 section 3.2.2).
+    return _origin_form(method, match[2]), _authority(match[1])
+
+
+def _origin_form(method: str, rest: str) -> str:
+    if not rest and method == "OPTIONS":
+        return "*"
+    return rest if rest.startswith("/") else "/" + rest
+
+
+def _length(values: list[str]) -> int | None:
+    if not values:
+        return None
+    if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
+        raise RemoteProtocolError("malformed or repeated Content-Length")
+    return int(values[0])
+
+
+def _is_chunked(values: list[str], version: str) -> bool:
+    if not values:
+        return False
+    if version == "1.0":
+        raise RemoteProtocolError("Transfer-Encoding in HTTP/1.0 (RFC 9112 section 6.1)")
+    codings = [coding.strip(" \t").lower() for coding in ",".join(values).split(",")]
+    if len(values) > 1 or codings[-1] != "chunked" or codings.count("chunked") > 1:
+        raise RemoteProtocolError("malformed Transfer-Encoding")
+    if len(codings) > 1:
+        raise RemoteProtocolError("no transfer coding but chunked is implemented", 501)
+    return True
+
+
+def _expects_continue(values: list[str]) -> bool:
+    if not values:
+        return False
+    if len(values) > 1 or values[0].lower() != "100-continue":
+        raise RemoteProtocolError("only Expect: 100-continue can be met", 417)
+    return True

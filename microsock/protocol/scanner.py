@@ -1,0 +1,249 @@
+"""A strict look at raw bytes before h11 reads them.
+
+h11 has quadratic corners (blanks before a control byte cost seconds for 16 kB) and accepts what smuggling is made
+of (bare LF, obs-fold). So every head, chunk-size line and trailer passes here first, in linear time. The verdict is
+the earliest offence in the bytes, so it does not depend on how the network cut them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from ..errors import RemoteProtocolError
+
+__all__ = ["ChunkedBody", "HeadScanner", "Limits"]
+
+# What may stand in a line: TAB, visible ASCII, space, obs-text (RFC 9112 section 2.2, RFC 9110 section 5.5).
+_ALLOWED = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+_METHOD_CHARACTERS = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+
+_MAX_CHUNK_LINE = 256
+_MAX_TRAILER_LINE = 1024
+_MAX_TRAILERS = 4096
+# Chunk framing costs work that the payload's limit does not see; this much of it is free.
+_FREE_FRAMING = 64 << 10
+
+_TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
+_SMALL_LINE = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,2})\r\n")
+_CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,16})((?:[ \t]*;[ \t]*"
+    + _TOKEN
+    + rb"(?:[ \t]*=[ \t]*(?:"
+    + _TOKEN
+    + rb"|"
+    + _QUOTED
+    + rb"))?)*)\r\n"
+)
+
+
+class Limits(NamedTuple):
+    """How much a head may hold: bytes of a line, bytes in all, header lines."""
+
+    line: int
+    head: int
+    headers: int
+
+
+class HeadScanner:
+    """Finds the end of one request's head, a piece at a time, and refuses what must not reach h11.
+
+    Refused: a control byte but TAB, a CR or LF on its own, a folded line, a malformed request line (400); a version
+    but 1.0 and 1.1 (505); a line, a head or a number of header lines past the limits (414, 431).
+    """
+
+    __slots__ = ("_checked", "_headers", "_limits", "_start")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._start = 0  # where the current line starts
+        self._checked = 0  # how far its bytes are known to be allowed
+        self._headers = -1  # the request line is no header line
+
+    def feed(self, buffer: bytearray) -> int | None:
+        """The length of the head that ``buffer`` starts with, blank line included; None while it is incomplete.
+
+        ``buffer`` may only have grown since the last call. Raises ``RemoteProtocolError`` with the status.
+        """
+        if self._start == 0 and (length := self._at_once(buffer)):
+            return length
+        while (end := buffer.find(b"\r\n", max(self._start, self._checked - 1))) >= 0:
+            self._check_part(buffer, end)
+            if end == self._start and self._headers >= 0:
+                return self._within(end + 2)
+            self._check_line(buffer, end)
+            self._start = self._checked = end + 2
+        # A CR at the very end may still get its LF.
+        self._check_part(buffer, len(buffer) - buffer.endswith(b"\r"))
+        return None
+
+    def _at_once(self, buffer: bytearray) -> int:
+        # The ordinary head: whole in hand, small, clean. Anything else takes the way line by line.
+        length = buffer.find(b"\r\n\r\n") + 4
+        limits = self._limits
+        if length == 3 or length > min(limits.line, limits.head):
+            return 0
+        head = bytes(buffer[:length])
+        lines = head.count(b"\r\n")
+        # Allowed bytes deleted, nothing but one CRLF for each line may be left.
+        if head.translate(None, _ALLOWED) != b"\r\n" * lines or lines - 2 > limits.headers:
+            return 0
+        if b"\r\n " in head or b"\r\n\t" in head or head.startswith(b"\r\n"):
+            return 0
+        _check_request_line(head[: head.index(b"\r\n")])
+        return length
+
+    def _check_part(self, buffer: bytearray, end: int) -> None:
+        # The bytes of the current line up to `end`, each looked at once.
+        line_end, head_end = self._start + self._limits.line, self._limits.head
+        reach = min(end, line_end, head_end)
+        if buffer[self._checked : reach].translate(None, _ALLOWED):
+            raise RemoteProtocolError("a control character, or a CR or LF on its own, in the head")
+        if end > reach:
+            self._refuse_long(buffer, line_end <= head_end)
+        self._checked = max(self._checked, reach)
+
+    def _refuse_long(self, buffer: bytearray, line_too_long: bool) -> None:
+        if not line_too_long:
+            raise RemoteProtocolError(f"the request head is longer than {self._limits.head} bytes", 431)
+        if self._headers >= 0:
+            raise RemoteProtocolError(f"a header line is longer than {self._limits.line} bytes", 431)
+        line = bytes(buffer[: self._limits.line])
+        if b" " in line:
+            raise RemoteProtocolError(f"the request line is longer than {self._limits.line} bytes", 414)
+        # RFC 9112 section 3: a method longer than any we know is not implemented.
+        known = _METHOD_CHARACTERS.fullmatch(line)
+        raise RemoteProtocolError("the method is too long", 501 if known else 400)
+
+    def _check_line(self, buffer: bytearray, end: int) -> None:
+        self._headers += 1
+        if self._headers == 0:
+            _check_request_line(bytes(buffer[:end]))
+        elif buffer[self._start] in b" \t":
+            raise RemoteProtocolError("a folded header line (RFC 9112 section 5.2)")
+        elif self._headers > self._limits.headers:
+            raise RemoteProtocolError(f"more than {self._limits.headers} header lines", 431)
+        self._within(end + 2)
+
+    def _within(self, length: int) -> int:
+        if length > self._limits.head:
+            raise RemoteProtocolError(f"the request head is longer than {self._limits.head} bytes", 431)
+        return length
+
+
+def _check_request_line(line: bytes) -> None:
+    match = _REQUEST_LINE.fullmatch(line)
+    if match is None:
+        raise RemoteProtocolError("malformed request line")
+    if match[3] != b"1" or match[4] not in b"01":
+        raise RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are served", 505)
+
+
+class ChunkedBody:
+    """Takes the chunk framing off a body (RFC 9112 section 7.1), counted and bounded.
+
+    Many tiny chunks leave here joined, so what comes after costs by the byte and not by the chunk.
+    """
+
+    __slots__ = ("_framing", "_left", "_limit", "_received", "_step", "trailers")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._received = 0  # payload bytes announced so far
+        self._framing = 0  # bytes of chunk framing so far
+        self._left = 0  # payload bytes still to come of this chunk
+        self._step = self._take_size
+        self.trailers: bytes | None = None  # the trailer section with its blank line, once it is whole
+
+    def feed(self, buffer: bytearray) -> bytes:
+        """The payload in ``buffer``, whose bytes are used up; ``trailers`` is set when the body is whole.
+
+        Raises ``RemoteProtocolError``: 400 for malformed framing, 413 past the limit.
+        """
+        payload = bytearray()
+        position = 0
+        while self.trailers is None and (taken := self._step(buffer, position, payload)):
+            position += taken
+        del buffer[:position]
+        return bytes(payload)
+
+    # Each step uses some bytes at `position` and gives their number; 0 waits for more.
+
+    def _take_size(self, buffer: bytearray, position: int, payload: bytearray) -> int:
+        if taken := self._take_small(buffer, position, payload):
+            return taken
+        match = _CHUNK_LINE.match(buffer, position, position + _MAX_CHUNK_LINE + 2)
+        if match is None:
+            _refuse_unless_partial(buffer[position : position + _MAX_CHUNK_LINE + 2], _MAX_CHUNK_LINE)
+            return 0
+        self._left = int(match[1], 16)
+        self._count(self._left, match.end() - position + 2)
+        self._step = self._take_data if self._left else self._take_trailers
+        return match.end() - position
+
+    def _take_small(self, buffer: bytearray, position: int, payload: bytearray) -> int:
+        # A run of small plain chunks that are here as a whole, in a tight loop: 16 kB of them must not cost 5 ms.
+        start, before, match_line = position, len(payload), _SMALL_LINE.match
+        while match := match_line(buffer, position):
+            data = match.end()
+            end = data + int(match[1], 16)
+            if buffer[end : end + 2] != b"\r\n":
+                break
+            payload += buffer[data:end]
+            position = end + 2
+        size = len(payload) - before
+        if size:
+            self._count(size, position - start - size)
+        return position - start
+
+    def _count(self, size: int, framing: int) -> None:
+        self._received += size
+        self._framing += framing
+        if self._received > self._limit or self._framing > max(_FREE_FRAMING, self._limit):
+            raise RemoteProtocolError(f"the body is larger than {self._limit} bytes", 413)
+
+    def _take_data(self, buffer: bytearray, position: int, payload: bytearray) -> int:
+        piece = buffer[position : position + self._left]
+        payload += piece
+        self._left -= len(piece)
+        if not self._left:
+            self._step = self._take_end
+        return len(piece)
+
+    def _take_end(self, buffer: bytearray, position: int, payload: bytearray) -> int:
+        end = buffer[position : position + 2]
+        if not b"\r\n".startswith(end):
+            raise RemoteProtocolError("chunk data is not followed by CRLF")
+        if len(end) < 2:
+            return 0
+        self._step = self._take_size
+        return 2
+
+    def _take_trailers(self, buffer: bytearray, position: int, payload: bytearray) -> int:
+        start = position
+        while (end := buffer.find(b"\r\n", start, position + _MAX_TRAILERS + 2)) >= 0:
+            _check_trailer(buffer[start:end])
+            if end == start:
+                self.trailers = bytes(buffer[position : end + 2])
+                return len(self.trailers)
+            start = end + 2
+        _refuse_unless_partial(buffer[start : start + _MAX_TRAILER_LINE + 2], _MAX_TRAILER_LINE)
+        if len(buffer) - position > _MAX_TRAILERS:
+            raise RemoteProtocolError("the trailers are too long")
+        return 0
+
+
+def _check_trailer(line: bytearray) -> None:
+    if len(line) > _MAX_TRAILER_LINE or line.translate(None, _ALLOWED) or line.startswith((b" ", b"\t")):
+        raise RemoteProtocolError("a malformed trailer")
+
+
+def _refuse_unless_partial(line: bytearray, most: int) -> None:
+    # A line that did not match may still be incomplete; it is not if it ends, is too long or has a bad byte.
+    text, ended, _ = line.partition(b"\r\n")
+    if not ended and text.endswith(b"\r"):
+        del text[-1]
+    if ended or len(text) > most or text.translate(None, _ALLOWED):
+        raise RemoteProtocolError("malformed chunked body")

@@ -1,0 +1,71 @@
+"""One client's side of the talk: bytes in, events out; answers in, bytes out.
+
+First HTTP, then, after a handshake, WebSocket frames. Knows h11 and wsproto. Knows no socket, no clock and no app.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..request import Request
+from ..settings import Settings
+from .events import Event, Waiting
+from .frames import Frames, MessageLimits
+from .handshake import accept_lines
+from .http1 import Http1, Lines, Peer
+from .scanner import Limits
+
+__all__ = ["Session"]
+
+
+class Session:
+    """A connection's protocol state. Verbs are for the exchange, ``waiting`` and ``data_to_send`` for the server."""
+
+    __slots__ = ("_settings", "http", "websocket")
+
+    def __init__(self, peer: Peer, settings: Settings, http_date: Callable[[], bytes]) -> None:
+        limits = Limits(settings.max_line_bytes, settings.max_head_bytes, settings.max_headers)
+        self._settings = settings
+        self.http = Http1(peer, limits, http_date)
+        self.websocket: Frames | None = None
+
+    @property
+    def _phase(self) -> Http1 | Frames:
+        return self.websocket or self.http
+
+    @property
+    def waiting(self) -> Waiting:
+        """What the session waits for."""
+        return self._phase.waiting
+
+    @property
+    def buffered(self) -> int:
+        """Bytes received and not yet parsed; the server stops reading where they pile up."""
+        return self._phase.buffered
+
+    @property
+    def peer_ended(self) -> bool:
+        """Whether the peer has ended its stream."""
+        return self._phase.peer_ended
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes from the peer; empty bytes are the end of its stream."""
+        self._phase.receive_data(data)
+
+    def next_event(self) -> Event | None:
+        """What came next; None until more bytes come or the answer that is due is given."""
+        return self._phase.next_event()
+
+    def data_to_send(self) -> list[bytes]:
+        """Bytes for the peer since the last call, in order."""
+        if self.websocket is None:
+            return self.http.data_to_send()
+        return self.http.data_to_send() + self.websocket.data_to_send()
+
+    def accept(self, request: Request, extra: Lines, subprotocol: str | None, max_message_size: int | None) -> Frames:
+        """Answer 101 and speak WebSocket from here on; bytes that came behind the handshake are its first frames."""
+        ended = self.http.peer_ended
+        rest = self.http.switch([*accept_lines(request, subprotocol), *extra])
+        size = self._settings.max_message_size if max_message_size is None else max_message_size
+        self.websocket = Frames(rest, ended, MessageLimits(size, self._settings.max_fragments))
+        return self.websocket
