@@ -1,0 +1,211 @@
+"""One app answers one session: each event becomes one call into the app, each answer one call into the session.
+
+Knows no socket and no selector; bytes for the peer go to the ``Wire`` that the connection is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .answer import Answer
+from .conversation import Conversation, Wire
+from .errors import HTTPError
+from .origin import check_origin
+from .protocol.events import (
+    CloseReceived,
+    Event,
+    MessageReceived,
+    RequestReceived,
+    RequestRefused,
+    RequestStarted,
+    Waiting,
+)
+from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols
+from .protocol.http1 import Peer
+from .protocol.session import Session
+from .request import Request
+from .response import Pending, Response
+from .routing import Kind, Match
+from .site import Site
+from .websocket_route import WebSocketRoute
+
+__all__ = ["HIGH_WATER", "Exchange"]
+
+# Queued bytes past which a producer is paused and a WebSocket peer is not read from.
+HIGH_WATER = 64 << 10
+
+_GOING_AWAY = 1001
+_ABNORMAL = 1006
+
+
+class Exchange:
+    """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
+
+    def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
+        self.session = Session(peer, site.settings, site.http_date)
+        self.conversation: Conversation | None = None
+        self.answered = 0
+        """How many requests came; with ``session.waiting`` it tells one wait from the next."""
+        self._site = site
+        self._app = site.app
+        self._peer = peer
+        self._wire = wire
+        self._answer: Answer | None = None
+
+    # Events in.
+
+    def run(self, budget: int) -> bool:
+        """Handle up to ``budget`` events; tells whether there may be more at once."""
+        for _ in range(budget):
+            self._flush()
+            event = None if self._paused() else self.session.next_event()
+            if event is None:
+                self._see_whether_peer_left()
+                return False
+            self._handle(event)
+        self._flush()
+        return True
+
+    def pull(self) -> bool:
+        """Take the next piece of a streamed body; tells whether to call again while there is room."""
+        more = self._answer is not None and self._answer.pull()
+        self._flush()
+        return more
+
+    def _flush(self) -> None:
+        if chunks := self.session.data_to_send():
+            self._wire.write(chunks)
+
+    def _paused(self) -> bool:
+        conversation = self.conversation
+        return conversation is not None and (conversation.full or self._wire.queued_bytes > HIGH_WATER)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, RequestReceived):
+            self._answer_whole(self._answer_to(event.request))
+        elif isinstance(event, RequestStarted):
+            self._start(self._answer_to(event.request))
+        elif isinstance(event, RequestRefused):
+            self._refuse(event)
+        elif self.conversation is not None:
+            if isinstance(event, MessageReceived):
+                self.conversation.message(event.data)
+            elif isinstance(event, CloseReceived):
+                self.conversation.ended(event)
+
+    def _answer_to(self, request: Request) -> Answer:
+        answer = self._answer
+        if answer is None or answer.request is not request:
+            request.app = self._app
+            self.answered += 1
+            last = self.answered >= self._site.settings.max_keep_alive_requests
+            self._answer = answer = Answer(self._site, self.session.http, request, last, self._flush)
+        return answer
+
+    def _match(self, answer: Answer) -> Match:
+        if answer.match is None:
+            answer.match = self._app.match(answer.request)
+        return answer.match
+
+    # The head is there and the body is due: what need not wait for the body is decided now.
+    def _start(self, answer: Answer) -> None:
+        match = self._match(answer)
+        if match.kind is not Kind.FOUND and "expect" in answer.request.headers:
+            answer.respond(self._app.call(answer.request, match))
+            return
+        own = match.route.max_body_size if match.route is not None else None
+        limit = self._site.settings.max_body_size if own is None else own
+        if refused := self.session.http.admit(limit):
+            self._handle(refused)
+
+    def _answer_whole(self, answer: Answer) -> None:
+        request = answer.request
+        if self._site.settings.websocket and is_websocket_upgrade(request):
+            match = self._app.match_websocket(request)
+            if match.route is not None:
+                self._upgrade(answer, match.route, match.params)
+                return
+        answer.respond(self._call(answer, self._match(answer)))
+
+    def _call(self, answer: Answer, match: Match) -> Response | Pending:
+        if match.kind is Kind.MISSING and self._is_websocket(answer.request):
+            return self._app.refuse(answer.request, _upgrade_required())
+        return self._app.call(answer.request, match)
+
+    def _is_websocket(self, request: Request) -> bool:
+        return self._site.settings.websocket and self._app.match_websocket(request).kind is Kind.FOUND
+
+    def _refuse(self, event: RequestRefused) -> None:
+        request = event.request or Request("", "", client=self._peer.client, scheme=self._peer.scheme)
+        error = HTTPError(event.status, event.message)
+        answer = self._answer_to(request)
+        answer.respond(self._app.refuse(request, error))
+
+    # WebSockets.
+
+    def _upgrade(self, answer: Answer, route: WebSocketRoute[...], params: dict[str, Any]) -> None:
+        request = answer.request
+        request.params = params
+        try:
+            check_handshake(request)
+            check_origin(request, route.origins)
+            if route.hooks.upgrade is not None:
+                route.hooks.upgrade(request, **request.params)
+        except HTTPError as error:
+            answer.respond(self._app.refuse(request, error))
+        except Exception as error:
+            answer.respond(self._app.complete(request, error, route.name))
+        else:
+            self._accept(answer, route)
+
+    def _accept(self, answer: Answer, route: WebSocketRoute[...]) -> None:
+        request = answer.request
+        offered = offered_subprotocols(request)
+        subprotocol = next((name for name in route.subprotocols if name in offered), None)
+        frames = self.session.accept(request, [], subprotocol, route.max_message_size)
+        answer.log_upgrade()
+        self._answer = None
+        self._flush()
+        self.conversation = Conversation(self._site, frames, self._wire, route, request, subprotocol)
+        self.conversation.open()
+
+    # Ends.
+
+    def time_out(self) -> None:
+        """What the session waits for did not come in time: 408 for a half-read request, else just the end."""
+        if self.session.waiting in (Waiting.HEAD, Waiting.BODY):
+            self._refuse(self.session.http.refuse(408, "the request did not come in time"))
+            self._flush()
+        else:
+            self.session.http.abandon()
+            self.lost()
+
+    def drain(self) -> None:
+        """The server stops: say goodbye on a WebSocket; what is running goes on."""
+        if self.conversation is not None:
+            self.conversation.close(_GOING_AWAY, "the server is going away")
+
+    def sent(self) -> None:
+        """All that was queued has left."""
+        if self.conversation is not None:
+            self.conversation.drained()
+
+    def lost(self) -> None:
+        """The connection is gone: end whatever runs on it."""
+        if self._answer is not None:
+            self._answer.give_up()
+        if self.conversation is not None:
+            self.conversation.ended(CloseReceived(_ABNORMAL, "", True))
+
+    def _see_whether_peer_left(self) -> None:
+        # A half-close looks like a full one. A finite answer is sent; nobody waits for one that is parked.
+        answer = self._answer
+        if self.session.peer_ended and self.session.waiting is Waiting.ANSWER and answer and answer.parked:
+            answer.give_up()
+            self.session.http.abandon()
+
+
+def _upgrade_required() -> HTTPError:
+    # RFC 9110 section 15.5.22 wants the protocols named.
+    lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    return HTTPError(426, "this is a WebSocket", headers=lines)
