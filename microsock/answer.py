@@ -13,7 +13,7 @@ from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
-from .site import Answered, Site, logger
+from .site import Answered, Site, Timer, logger
 from .streaming import BodyStream
 from .waits import Sleep
 
@@ -32,7 +32,7 @@ class Answer:
     """
 
     __slots__ = (
-        "_app", "_asleep", "_finished", "_head", "_http", "_last", "_moved", "_pending", "_site", "_size",
+        "_alarm", "_app", "_failed", "_finished", "_head", "_http", "_last", "_moved", "_pending", "_site", "_size",
         "_started", "_status", "_stream", "match", "over", "request",
     )  # fmt: skip
 
@@ -50,14 +50,15 @@ class Answer:
         self._stream: BodyStream | None = None
         self._head: Response | None = None  # of a stream whose first item is still to come
         self._finished = False  # whether on_response has run
-        self._asleep = False
-        self._status = 0
+        self._failed = False  # whether an error's answer has been tried
+        self._alarm: Timer | None = None  # while a stream's producer sleeps
+        self._status = 0  # of the head that is out
         self._size = 0
 
     @property
     def parked(self) -> bool:
         """Whether it waits for something that may never happen: nobody waits for that at the end of a stream."""
-        return self._asleep or (self._pending is not None and not self._pending.finite)
+        return self._alarm is not None or (self._pending is not None and not self._pending.finite)
 
     def respond(self, answer: Response | Pending) -> None:
         """Answer with what the app gave."""
@@ -93,8 +94,8 @@ class Answer:
     def _send_head(self, response: Response, body: bytes | None) -> None:
         if self._last or self._site.draining:
             self._http.last_answer = True
-        self._status = response.status
         self._http.respond(response.status, _lines(response.headers), body)
+        self._status = response.status
 
     # Streams.
 
@@ -106,12 +107,12 @@ class Answer:
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
-        if self._stream is None or self._asleep:
+        if self._stream is None or self._alarm is not None:
             return False
         try:
             piece = self._stream.pull()
             if isinstance(piece, Sleep):
-                self._sleep(self._stream, piece.seconds)
+                self._sleep(piece.seconds)
                 return False
             return self._send_piece(self._stream, piece)
         except Exception as error:
@@ -120,7 +121,7 @@ class Answer:
 
     def _send_piece(self, stream: BodyStream, piece: bytes | None) -> bool:
         # The head goes out behind the first pull, so that an error before it is still a 500.
-        if self._head is not None and not self._send_stream_head(stream, self._head):
+        if self._head is not None and not self._send_stream_head(stream, self._head, piece):
             return False
         if piece is None or self._http.bodyless(self._status):
             self._close_stream()
@@ -131,40 +132,48 @@ class Answer:
         self._size += len(piece)
         return True
 
-    def _send_stream_head(self, stream: BodyStream, head: Response) -> bool:
+    def _send_stream_head(self, stream: BodyStream, head: Response, piece: bytes | None) -> bool:
         head.headers.setdefault("Content-Type", stream.content_type)
+        head.stream = shown = stream.from_piece(piece)
         response = self._finish(head)
         self._head = None
-        if response.stream is None:  # a hook put a whole body in the stream's place
+        if response.stream is shown:
+            self._send_head(response, None)
+            return True
+        # A hook put another body in its place; one that streams may still draw on this one.
+        if response.stream is None:
             self._close_stream()
-            self._send_whole(response)
-            return False
-        self._send_head(response, None)
-        return True
+        self.respond(response)
+        return False
 
-    def _sleep(self, stream: BodyStream, seconds: float) -> None:
-        self._asleep = True
-        self._site.call_at(self._site.now() + seconds, partial(self._wake, stream))
+    def _sleep(self, seconds: float) -> None:
+        self._alarm = self._site.call_at(self._site.now() + seconds, self._wake)
 
-    def _wake(self, stream: BodyStream) -> None:
-        if self._stream is stream:
-            self._asleep = False
-            self.pull()
-            self._moved()
+    def _wake(self) -> None:
+        self._alarm = None
+        self.pull()
+        self._moved()
 
     def _fail(self, error: Exception) -> None:
         self._close_stream()
-        if self._head is not None:
-            self._head = None
+        self._head = None
+        if self._status:
+            # The head is out: no last chunk, so that the client can tell (RFC 9112 section 8).
+            logger.error("error in the streamed body of handler %r", self._handler_name(), exc_info=error)
+            self._http.abandon()
+            self._end()
+        elif not self._failed:
+            self._failed = True
             self.respond(self._app.complete(self.request, error, self._handler_name()))
-            return
-        # The head is out: no last chunk, so that the client can tell (RFC 9112 section 8).
-        logger.error("error in the streamed body of handler %r", self._handler_name(), exc_info=error)
-        self._http.abandon()
-        self._end()
+        else:
+            logger.error("error in the streamed body of an error handler", exc_info=error)
+            self.respond(Response("500 Internal Server Error\n", 500, None, "text/plain; charset=utf-8"))
 
     def _close_stream(self) -> None:
-        stream, self._stream, self._asleep = self._stream, None, False
+        stream, self._stream = self._stream, None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if stream is not None:
             try:
                 stream.close()

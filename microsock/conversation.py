@@ -105,8 +105,8 @@ class Conversation:
             return
         self._end = end
         self._site.discard(self)
-        if self._generator is not None and not self._running:
-            self._throw_closed()
+        if not self._running:
+            self._tell_end()
         if self._route.hooks.close is not None:
             self._call(partial(self._route.hooks.close, self.socket, end.code, end.reason))
         self._log(end.code)
@@ -152,7 +152,8 @@ class Conversation:
 
     def close(self, code: int, reason: str) -> None:
         """Start the close handshake, once."""
-        if self._end is None:
+        if self.close_code is None:
+            self._clear_inbox()
             self._frames.close(code, reason)
             self._flush()
 
@@ -264,12 +265,12 @@ class Conversation:
             expect_wait(wait, self._route.name)
         except TypeError as error:
             return partial(generator.throw, error)
-        if self._end is not None or (isinstance(wait, Receive) and self.close_code is not None):
-            return self._refuse_to_wait(generator)
         if isinstance(wait, Receive) and self._inbox:
             data = self._inbox.popleft()
             self._inbox_size -= len(data)
             return partial(generator.send, data)
+        if self._end is not None or (isinstance(wait, Receive) and self.close_code is not None):
+            return self._refuse_to_wait(generator)
         if isinstance(wait, Flushed) and not self._wire.queued_bytes:
             return partial(generator.send, None)
         self._park(wait)
@@ -277,6 +278,8 @@ class Conversation:
 
     def _park(self, wait: Wait) -> None:
         self._wait = wait
+        if isinstance(wait, Receive):
+            self._wire.write([])  # there is room for messages again, and some may be here unparsed
         now = self._site.now()
         if isinstance(wait, Sleep):
             self._timer = self._site.call_at(now + wait.seconds, partial(self._unpark, None))
@@ -299,8 +302,13 @@ class Conversation:
             self._timer.cancel()
             self._timer = None
 
-    def _throw_closed(self) -> None:
-        assert self._generator is not None
+    def _tell_end(self) -> None:
+        # A generator that is to go on anyway finds out at its next wait.
+        if self._generator is None or self._wait is None:
+            return
+        if isinstance(self._wait, Flushed) and self._inbox:
+            self._unpark(None)  # what came before the end is still to be read
+            return
         self._stop_waiting()
         self._go_on(self._refuse_to_wait(self._generator))
 
@@ -323,9 +331,12 @@ class Conversation:
 
     def _over(self, code: int) -> None:
         self._generator = None
+        self._clear_inbox()
+        self.close(code, "")
+
+    def _clear_inbox(self) -> None:
         self._inbox.clear()
         self._inbox_size = 0
-        self.close(code, "")
 
     def _log(self, code: int) -> None:
         if self._site.access is not None:

@@ -20,7 +20,7 @@ from .protocol.events import (
     RequestStarted,
     Waiting,
 )
-from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols
+from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols, upgrade_required
 from .protocol.http1 import Peer
 from .protocol.session import Session
 from .request import Request
@@ -76,6 +76,10 @@ class Exchange:
         if chunks := self.session.data_to_send():
             self._wire.write(chunks)
 
+    def _moved(self) -> None:
+        # Also without bytes: the end of an answer changes what the connection waits for.
+        self._wire.write(self.session.data_to_send())
+
     def _paused(self) -> bool:
         conversation = self.conversation
         return conversation is not None and (conversation.full or self._wire.queued_bytes > HIGH_WATER)
@@ -99,7 +103,7 @@ class Exchange:
             request.app = self._app
             self.answered += 1
             last = self.answered >= self._site.settings.max_keep_alive_requests
-            self._answer = answer = Answer(self._site, self.session.http, request, last, self._flush)
+            self._answer = answer = Answer(self._site, self.session.http, request, last, self._moved)
         return answer
 
     def _match(self, answer: Answer) -> Match:
@@ -129,7 +133,7 @@ class Exchange:
 
     def _call(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):
-            return self._app.refuse(answer.request, _upgrade_required())
+            return self._app.refuse(answer.request, upgrade_required("this is a WebSocket"))
         return self._app.call(answer.request, match)
 
     def _is_websocket(self, request: Request) -> bool:
@@ -162,12 +166,14 @@ class Exchange:
         request = answer.request
         offered = offered_subprotocols(request)
         subprotocol = next((name for name in route.subprotocols if name in offered), None)
-        frames = self.session.accept(request, [], subprotocol, route.max_message_size)
+        frames = self.session.accept(request, [], subprotocol, route.max_message_size, compression=False)
         answer.log_upgrade()
         self._answer = None
         self._flush()
         self.conversation = Conversation(self._site, frames, self._wire, route, request, subprotocol)
         self.conversation.open()
+        if self._site.draining:
+            self.drain()
 
     # Ends.
 
@@ -178,7 +184,6 @@ class Exchange:
             self._flush()
         else:
             self.session.http.abandon()
-            self.lost()
 
     def drain(self) -> None:
         """The server stops: say goodbye on a WebSocket; what is running goes on."""
@@ -205,7 +210,7 @@ class Exchange:
             self.session.http.abandon()
 
 
-def _upgrade_required() -> HTTPError:
-    # RFC 9110 section 15.5.22 wants the protocols named.
-    lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
-    return HTTPError(426, "this is a WebSocket", headers=lines)
+def _upgrade_required(request: Request) -> HTTPError:
+    if request.http_version == "1.0":
+        return HTTPError(400, "a WebSocket needs HTTP/1.1")
+    return upgrade_required("this is a WebSocket")

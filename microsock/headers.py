@@ -73,7 +73,8 @@ class MutableHeaders(Headers):
 
     def __init__(self, lines: HeaderSource | None = None) -> None:
         super().__init__()
-        self.update(lines or ())
+        if lines:
+            self.update(lines)
 
     def __setitem__(self, name: str, value: str) -> None:
         line = _checked(name, value)
@@ -90,11 +91,11 @@ class MutableHeaders(Headers):
 
     def update(self, lines: HeaderSource) -> None:
         """Add lines; a name that occurs in ``lines`` replaces what stood here under it."""
-        pairs = list(lines.items() if isinstance(lines, Mapping) else lines)
-        for name, _ in pairs:
+        pairs = lines.items() if isinstance(lines, Mapping) else lines
+        added = [_checked(name, value) for name, value in pairs]
+        for name, _ in added:
             self._remove(name)
-        for name, value in pairs:
-            self.add(name, value)
+        self._lines += added
 
     def setdefault(self, name: str, value: str) -> str:
         """Set a line unless the name is there; give what is there afterwards."""

@@ -9,29 +9,40 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 from .errors import HTTPError, reason_phrase
 from .headers import HeaderSource, MutableHeaders, is_token
 
-__all__ = ["Pending", "Response", "abort", "encode_json", "redirect", "to_response"]
+__all__ = ["Pending", "Response", "abort", "encode_json", "json_text", "redirect", "to_response"]
 
 _HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
 _JSON = "application/json"
+_TEXT = "text/plain; charset=utf-8"
 
 Body = str | bytes | dict[Any, Any] | list[Any] | Iterable[str] | Iterable[bytes]
+
+# What a handler may return as a body; an iterable that is no iterator is more often a mistake.
+_BODIES = (str, bytes, dict, list, Iterator)
 
 _STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 # What the server decides itself; in a raw response these lines are dropped.
 _FRAMING = ("content-length", "transfer-encoding", "connection", "keep-alive", "date")
 # A cookie's value, bare or in double quotes (RFC 6265 section 4.1.1).
 _COOKIE_VALUE = re.compile(r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"')
+# Reserved characters and the percent sign (RFC 3986 section 2.2); letters, digits and -._~ are never encoded.
+_URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%"
 _COOKIE_ATTRIBUTE = re.compile(r"[\x20-:<-~]*")
 
 
+# Made once: json.dumps with options builds an encoder for each call. JSON has no NaN and no infinity.
+json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
 def encode_json(value: Any) -> bytes:
-    """JSON as it goes over the wire: UTF-8, no spaces. Raises ``TypeError`` for what JSON cannot say."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """JSON as it goes over the wire: UTF-8, no spaces. Raises ``TypeError`` or ``ValueError`` for what is none."""
+    return json_text(value).encode()
 
 
 class Response:
@@ -207,7 +218,9 @@ def redirect(url: str, status: int = 302) -> Response:
     """Send the client elsewhere. ``status`` is 301, 302, 303, 307 or 308 (RFC 9110 section 15.4)."""
     if status not in (301, 302, 303, 307, 308):
         raise ValueError(f"a redirect's status is 301, 302, 303, 307 or 308, not {status!r}")
-    return Response(f"{reason_phrase(status)}: {url}\n", status, {"Location": url}, "text/plain; charset=utf-8")
+    # What a URL cannot hold as it is (letters beyond ASCII, spaces, line ends, a backslash) is percent-encoded.
+    location = quote(url, safe=_URL_CHARACTERS)
+    return Response(f"{reason_phrase(status)}: {location}\n", status, {"Location": location}, _TEXT)
 
 
 def to_response(value: Any, handler: str) -> Response:
@@ -217,10 +230,10 @@ def to_response(value: Any, handler: str) -> Response:
     """
     if isinstance(value, Response):
         return value
+    if isinstance(value, _BODIES):
+        return Response(value)
     if isinstance(value, tuple):
         return _from_tuple(value, handler)
-    if isinstance(value, (str, bytes, dict, list, Iterator)):
-        return Response(value)
     raise TypeError(
         f"handler {handler!r} returned {_described(value)}; "
         "return a str, bytes, dict, list, iterator, tuple or Response"
@@ -232,11 +245,16 @@ def _from_tuple(value: tuple[Any, ...], handler: str) -> Response:
         raise TypeError(
             f"handler {handler!r} returned a tuple of {len(value)}; return (body, status) or (body, status, headers)"
         )
-    response = to_response(value[0], handler)
-    response.status = value[1]
-    if len(value) == 3:
-        response.headers.update(value[2])
-    return response
+    body, status, headers = (*value, None)[:3]
+    if isinstance(body, _BODIES):
+        return Response(body, status, headers)
+    if not isinstance(body, Response):
+        raise TypeError(
+            f"handler {handler!r} returned a tuple that begins with {_described(body)}; begin it with a body"
+        )
+    body.status = status
+    body.headers.update(headers or ())
+    return body
 
 
 def close_stream(stream: object) -> None:

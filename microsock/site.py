@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from .app import App
-from .protocol.frames import FrameWriter
+from .protocol.frames import message_frame
 from .settings import Settings
 from .topics import Topics
 from .websocket import WebSocket
@@ -86,7 +86,6 @@ class Site:
         """Pushed messages that slow readers did not get (``slow_reader="drop"``)."""
         self.topics: Topics[Conversation] = Topics()
         self._post = post
-        self._writer = FrameWriter()
         self._conversations: dict[Conversation, None] = {}
 
     def start(self) -> None:
@@ -132,7 +131,7 @@ class Site:
         members = self.topics.members(topic)
         if not members:
             return
-        frame = self._writer.frame(data)
+        frame = message_frame(data)
         for member in members:
             if member.socket is not exclude:
                 member.push(frame)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
 
 from .response import close_stream
 from .waits import Sleep, Wait
@@ -20,7 +22,7 @@ class BodyStream:
 
     def __init__(self, source: Iterable[object]) -> None:
         self._source = source
-        self._iterator: Iterator[object] = iter(source)
+        self._iterator: Iterator[Any] | None = None
         self.content_type = "application/octet-stream"
 
     def pull(self) -> bytes | Sleep | None:
@@ -28,6 +30,8 @@ class BodyStream:
 
         Raises what the producer raises, and ``TypeError`` for an item that is neither str nor bytes.
         """
+        if self._iterator is None:
+            self._iterator = iter(self._source)
         for item in self._iterator:
             if isinstance(item, Sleep):
                 return item
@@ -44,6 +48,10 @@ class BodyStream:
             return bytes(item)
         hint = "; an HTTP handler can only wait by sleep()" if isinstance(item, Wait) else ""
         raise TypeError(f"a streamed body yields str or bytes, not {type(item).__name__}{hint}")
+
+    def from_piece(self, piece: bytes | None) -> Iterator[Any]:
+        """What is still to come, with the piece that was pulled last put back in front."""
+        return chain((piece or b"",), self._iterator or ())
 
     def close(self) -> None:
         """Tell the producer that nobody takes more (a generator sees ``GeneratorExit``)."""

@@ -11,6 +11,7 @@ __all__ = [
     "CloseReceived",
     "Event",
     "MessageReceived",
+    "PingReceived",
     "PongReceived",
     "RequestReceived",
     "RequestRefused",
@@ -62,6 +63,12 @@ class MessageReceived(NamedTuple):
     data: str | bytes
 
 
+class PingReceived(NamedTuple):
+    """A Ping came; the session answers it itself."""
+
+    payload: bytes
+
+
 class PongReceived(NamedTuple):
     """A Pong came, with the payload of the Ping that it answers or with any other (RFC 6455 section 5.5.3)."""
 
@@ -76,4 +83,13 @@ class CloseReceived(NamedTuple):
     by_peer: bool
 
 
-Event = RequestStarted | RequestReceived | RequestRefused | StreamEnded | MessageReceived | PongReceived | CloseReceived
+Event = (
+    RequestStarted
+    | RequestReceived
+    | RequestRefused
+    | StreamEnded
+    | MessageReceived
+    | PingReceived
+    | PongReceived
+    | CloseReceived
+)

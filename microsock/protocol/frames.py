@@ -1,89 +1,62 @@
-"""The WebSocket half of a session: frames in and out by wsproto, bounded by our own reading of each frame's header.
+"""The WebSocket half of a session: bytes in, messages out; messages in, frames out.
 
-wsproto says nothing before payload arrives and counts nothing, so sizes and fragments are judged here, at the
-header, before the frame reaches it. Messages leave whole. Knows no socket, no clock and no app.
+A plain frame (whole in the buffer, not fragmented) is read here; everything else goes through wsproto, which
+``Strict`` holds. Sizes and fragments are judged at each frame's header, before its payload is taken. Knows no socket,
+no clock and no app.
 """
 
 from __future__ import annotations
 
-import io
+import zlib
+from collections.abc import Callable
+from functools import partial
 
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.events import Event as WsEvent
-from wsproto.frame_protocol import FrameProtocol
+from .codec import BINARY, CLOSE, PING, PONG, RSV1, TEXT, FrameHeader, close_payload, frame, unmask
+from .deflate import Deflate, TooLarge
+from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, Waiting
+from .strict import Strict
 
-from .events import CloseReceived, Event, MessageReceived, PongReceived, Waiting
-
-__all__ = ["FrameHeader", "FrameWriter", "Frames", "MessageLimits"]
+__all__ = ["Frames", "MessageLimits", "message_frame"]
 
 ABNORMAL = 1006
-_TOO_BIG = 1009
+_INVALID, _TOO_BIG = 1007, 1009
+_NOT_UTF8 = "invalid UTF-8"
+# The first byte of a message in one frame.
+_TEXT_ALONE, _BINARY_ALONE = 0x81, 0x82
 
 
-class FrameWriter:
-    """Makes the bytes of a whole message once, so that the same bytes can go to many connections."""
-
-    __slots__ = ("_protocol",)
-
-    def __init__(self) -> None:
-        self._protocol = FrameProtocol(client=False, extensions=[])
-
-    def frame(self, data: str | bytes) -> bytes:
-        """One unfragmented, unmasked frame (RFC 6455 section 5.2)."""
-        return bytes(self._protocol.send_data(data, fin=True))
-
-
-class FrameHeader:
-    """Reads one frame's header out of a buffer (RFC 6455 section 5.2)."""
-
-    __slots__ = ("control", "first", "length", "size")
-
-    def __init__(self, size: int, length: int, opcode: int) -> None:
-        self.size = size
-        """Bytes of the header itself, masking key included."""
-        self.length = length
-        """Bytes of payload that follow."""
-        self.control = opcode >= 8
-        self.first = opcode != 0
-
-    @classmethod
-    def read(cls, buffer: bytearray) -> FrameHeader | None:
-        """The header that ``buffer`` starts with; None while it is incomplete."""
-        if len(buffer) < 2:
-            return None
-        short = buffer[1] & 0x7F
-        extended = {126: 2, 127: 8}.get(short, 0)
-        size = 2 + extended + (4 if buffer[1] & 0x80 else 0)
-        if len(buffer) < size:
-            return None
-        length = int.from_bytes(buffer[2 : 2 + extended], "big") if extended else short
-        return cls(size, length, buffer[0] & 0x0F)
+def message_frame(data: str | bytes) -> bytes:
+    """A message as one uncompressed frame; the same bytes may go to any number of connections."""
+    return frame(TEXT, data.encode()) if isinstance(data, str) else frame(BINARY, data)
 
 
 class MessageLimits:
     """Counts a message's bytes and fragments as its frames are announced."""
 
-    __slots__ = ("_bytes", "_fragments", "_max_fragments", "_max_size")
+    __slots__ = ("_bytes", "_fragments", "_max_fragments", "max_size")
 
     def __init__(self, max_size: int, max_fragments: int | None) -> None:
-        self._max_size = max_size
+        self.max_size = max_size
         self._max_fragments = max_fragments
         self._bytes = 0
         self._fragments = 0
 
     def offence(self, header: FrameHeader) -> str | None:
         """What is wrong with the message once this data frame belongs to it; None if nothing is."""
-        if header.first:
+        if header.opcode:
             self._bytes = self._fragments = 0
         allowed = self._max_fragments if self._max_fragments is not None else 1024 + self._bytes // 64
         self._bytes += header.length
         self._fragments += 1
-        if self._bytes > self._max_size:
-            return f"message over {self._max_size} bytes"
+        if self._bytes > self.max_size:
+            return self.too_large()
         if self._fragments > allowed:
             return "too many fragments"
         return None
+
+    def too_large(self) -> str:
+        """What to tell the peer of a message past ``max_size``."""
+        return f"message over {self.max_size} bytes"
 
 
 class Frames:
@@ -92,16 +65,19 @@ class Frames:
     Call ``receive_data`` and then ``next_event`` until it gives None; what is not asked for stays unparsed.
     """
 
-    def __init__(self, buffer: bytearray, ended: bool, limits: MessageLimits) -> None:
+    __slots__ = (
+        "_buffer", "_deflate", "_ended", "_events", "_limits", "_needed", "_out", "_over", "_strict", "close_sent",
+    )  # fmt: skip
+
+    def __init__(self, buffer: bytearray, ended: bool, limits: MessageLimits, deflate: Deflate | None) -> None:
         self.close_sent: int | None = None
         self._buffer = buffer
         self._ended = ended
         self._limits = limits
-        self._wsproto = Connection(ConnectionType.SERVER)
-        self._left = 0  # payload bytes still to come of the current frame
+        self._deflate = deflate
+        self._strict: Strict | None = None  # only while it holds part of a message
+        self._needed = 0  # bytes of a frame that is gathered whole
         self._events: list[Event] = []
-        self._text = io.StringIO()
-        self._binary = bytearray()
         self._out: list[bytes] = []
         self._over = False
 
@@ -116,8 +92,8 @@ class Frames:
 
     @property
     def buffered(self) -> int:
-        """Bytes received and not yet parsed."""
-        return len(self._buffer)
+        """Bytes that could be parsed and are not yet; those of a frame that is gathered whole do not count."""
+        return 0 if len(self._buffer) < self._needed else len(self._buffer)
 
     @property
     def peer_ended(self) -> bool:
@@ -133,71 +109,139 @@ class Frames:
 
     def next_event(self) -> Event | None:
         """The next message, pong or end; None until more bytes come."""
-        while not self._events and not self._over:
-            part = self._next_part()
-            if not part:
+        if not self._events and (event := self._read_small()) is not None:
+            return event
+        while not self._events and not self._over and len(self._buffer) >= self._needed:
+            if not self._read_frame():
                 break
-            self._wsproto.receive_data(part)
-            self._read_wsproto()
         if not self._events and self._ended and not self._over:
             self._over = True
             return CloseReceived(ABNORMAL, "", True)
         return self._events.pop(0) if self._events else None
 
-    def _next_part(self) -> bytes:
-        # At most one frame at a time, so that what is behind it stays unparsed until it is asked for.
-        if self._left == 0:
-            header = FrameHeader.read(self._buffer)
-            if header is None:
-                return b""
-            offence = None if header.control else self._limits.offence(header)
-            if offence is not None:
-                self._fail(_TOO_BIG, offence)
-                return b""
-            self._left = header.size + header.length
-        part = bytes(self._buffer[: self._left])
-        del self._buffer[: self._left]
-        self._left -= len(part)
-        return part
+    def _read_frame(self) -> bool:
+        # One frame, or what is here of it; tells whether that was anything.
+        self._needed = 0
+        strict = self._strict
+        if strict is not None and strict.left:
+            return self._feed_strict(strict)
+        header = FrameHeader.read(self._buffer)
+        if header is None:
+            return False
+        if header.opcode < CLOSE and (offence := self._limits.offence(header)):
+            self._fail(_TOO_BIG, offence)
+            return True
+        if strict is None and self._is_plain(header):
+            return self._read_plain(header)
+        return self._start_strict(header)
 
-    def _read_wsproto(self) -> None:
-        for event in self._wsproto.events():
-            self._handle(event)
+    # Plain frames.
 
-    def _handle(self, event: WsEvent) -> None:
-        if isinstance(event, TextMessage):
-            self._text.write(event.data)
-            if event.message_finished:
-                self._deliver(self._text.getvalue())
-                self._text = io.StringIO()
-        elif isinstance(event, BytesMessage):
-            self._binary += event.data
-            if event.message_finished:
-                self._deliver(bytes(self._binary))
-                self._binary = bytearray()
-        elif isinstance(event, Ping):
-            if self.close_sent is None:
-                self._out.append(self._wsproto.send(event.response()))
-        elif isinstance(event, Pong):
-            self._events.append(PongReceived(bytes(event.payload)))
-        elif isinstance(event, CloseConnection):
+    def _read_small(self) -> MessageReceived | None:
+        # What nearly every frame is: a whole small message. No step here that is not needed for just that.
+        buffer = self._buffer
+        if len(buffer) < 6 or self._strict is not None or self._over or self.close_sent is not None:
+            return None
+        first, size = buffer[0], buffer[1] - 0x80
+        end = size + 6
+        if (first != _TEXT_ALONE and first != _BINARY_ALONE) or not 0 <= size < 126 or len(buffer) < end:
+            return None
+        if size > self._limits.max_size:
+            return None
+        payload = unmask(bytes(buffer[6:end]), bytes(buffer[2:6]))
+        try:
+            message = MessageReceived(payload.decode() if first == _TEXT_ALONE else payload)
+        except UnicodeDecodeError:
+            return None
+        del buffer[:end]
+        return message
+
+    def _is_plain(self, header: FrameHeader) -> bool:
+        if not (header.fin and header.masked and header.is_shortest):
+            return False
+        if header.opcode in (TEXT, BINARY):
+            return not header.rsv or (header.rsv == RSV1 and self._deflate is not None)
+        return header.opcode in (PING, PONG) and not header.rsv and header.length < 126
+
+    def _read_plain(self, header: FrameHeader) -> bool:
+        start, end = header.size, header.size + header.length
+        if len(self._buffer) < end:
+            if header.opcode == TEXT:
+                return self._start_strict(header)  # checked as it arrives
+            self._needed = end
+            return False
+        payload = unmask(bytes(self._buffer[start:end]), bytes(self._buffer[start - 4 : start]))
+        del self._buffer[:end]
+        self._guarded(partial(self._take_plain, header, payload))
+        return True
+
+    def _take_plain(self, header: FrameHeader, payload: bytes) -> list[Event]:
+        if header.opcode == PING:
+            return [PingReceived(payload)]
+        if header.opcode == PONG:
+            return [PongReceived(payload)]
+        if header.rsv and self._deflate is not None:
+            payload = self._deflate.inflate(payload, True, self._limits.max_size)
+        return [MessageReceived(payload.decode() if header.opcode == TEXT else payload)]
+
+    # All other frames.
+
+    def _start_strict(self, header: FrameHeader) -> bool:
+        if self._strict is None:
+            self._strict = Strict(self._deflate, self._limits.max_size)
+        raw = bytes(self._buffer[: header.size])
+        del self._buffer[: header.size]
+        self._guarded(partial(self._strict.start, header, raw))
+        self._drop_idle()
+        return True
+
+    def _feed_strict(self, strict: Strict) -> bool:
+        part = bytes(self._buffer[: strict.left])
+        del self._buffer[: strict.left]
+        self._guarded(partial(strict.feed, part))
+        self._drop_idle()
+        return bool(part)
+
+    def _drop_idle(self) -> None:
+        # Between messages a connection keeps no wsproto object.
+        if self._strict is not None and self._strict.idle:
+            self._strict = None
+
+    # What they bring about.
+
+    def _guarded(self, read: Callable[[], list[Event]]) -> None:
+        try:
+            events = read()
+        except TooLarge:
+            self._fail(_TOO_BIG, self._limits.too_large())
+        except zlib.error:
+            self._fail(_INVALID, "invalid compressed data")
+        except UnicodeDecodeError:
+            self._fail(_INVALID, _NOT_UTF8)
+        else:
+            for event in events:
+                self._handle(event)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, CloseReceived):
             self._end(event)
+        elif self.close_sent is not None:
+            pass  # after our Close nobody is there to take it any more (RFC 6455 section 1.4)
+        elif isinstance(event, PingReceived):
+            self._out.append(frame(PONG, event.payload))
+        else:
+            self._events.append(event)
 
-    def _deliver(self, message: str | bytes) -> None:
-        # After our Close nobody is there to take it any more (RFC 6455 section 1.4).
-        if self.close_sent is None:
-            self._events.append(MessageReceived(message))
-
-    def _end(self, event: CloseConnection) -> None:
-        # wsproto reports a broken protocol as it reports a Close frame; only its state tells them apart.
-        if self._wsproto.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
-            self._fail(int(event.code), event.reason or "")
+    def _end(self, event: CloseReceived) -> None:
+        if not event.by_peer:
+            # The words of wsproto name a position, which depends on how the text was cut.
+            self._fail(event.code, _NOT_UTF8 if event.code == _INVALID else event.reason)
             return
-        by_peer = self._wsproto.state is ConnectionState.REMOTE_CLOSING
+        by_peer = self.close_sent is None
         if by_peer:
-            self._out.append(self._wsproto.send(event.response()))
+            self._out.append(frame(CLOSE, close_payload(event.code, event.reason)))
         self._over = True
-        self._events.append(CloseReceived(int(event.code), event.reason or "", by_peer))
+        self._events.append(event._replace(by_peer=by_peer))
 
     def _fail(self, code: int, reason: str) -> None:
         # Tell the peer what it did wrong, then read no more of it (RFC 6455 section 7.1.7).
@@ -208,23 +252,27 @@ class Frames:
     # Out.
 
     def send_message(self, data: str | bytes) -> None:
-        """Send a whole message in one frame."""
-        event = TextMessage(data) if isinstance(data, str) else BytesMessage(data)
-        self._out.append(self._wsproto.send(event))
+        """Send a whole message, compressed where that was agreed on and makes it shorter."""
+        opcode, payload = (TEXT, data.encode()) if isinstance(data, str) else (BINARY, data)
+        compressed = self._deflate.deflate(payload) if self._deflate is not None else None
+        if compressed is None:
+            self._out.append(frame(opcode, payload))
+        else:
+            self._out.append(frame(opcode, compressed, compressed=True))
 
-    def send_frame(self, frame: bytes) -> None:
-        """Send a frame that a ``FrameWriter`` made."""
-        self._out.append(frame)
+    def send_frame(self, data: bytes) -> None:
+        """Send a frame as it is; one that ``message_frame`` made may go to many."""
+        self._out.append(data)
 
     def ping(self, payload: bytes) -> None:
         """Send a Ping with at most 125 bytes (RFC 6455 section 5.5.2)."""
-        self._out.append(self._wsproto.send(Ping(payload)))
+        self._out.append(frame(PING, payload))
 
     def close(self, code: int, reason: str) -> None:
         """Send a Close frame, once; the peer's is still to come (RFC 6455 section 5.5.1)."""
         if self.close_sent is None and not self._over:
             self.close_sent = code
-            self._out.append(self._wsproto.send(CloseConnection(code, reason)))
+            self._out.append(frame(CLOSE, close_payload(code, reason)))
 
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""

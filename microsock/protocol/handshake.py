@@ -12,7 +12,7 @@ from ..errors import HTTPError
 from ..headers import is_token
 from ..request import Request
 
-__all__ = ["accept_lines", "check_handshake", "is_websocket_upgrade", "offered_subprotocols"]
+__all__ = ["accept_lines", "check_handshake", "is_websocket_upgrade", "offered_subprotocols", "upgrade_required"]
 
 
 def is_websocket_upgrade(request: Request) -> bool:
@@ -29,10 +29,16 @@ def check_handshake(request: Request) -> None:
     if "upgrade" not in _options(request, "connection"):
         raise HTTPError(400, "a WebSocket handshake needs Connection: Upgrade")
     if request.headers.getlist("sec-websocket-version") != ["13"]:
-        raise HTTPError(426, "only WebSocket version 13 is served", headers=[("Sec-WebSocket-Version", "13")])
+        raise upgrade_required("only WebSocket version 13 is served")
     if not _is_key(request.headers.getlist("sec-websocket-key")):
         raise HTTPError(400, "Sec-WebSocket-Key must be 16 bytes in base64, once", type="INVALID_WS_KEY")
     offered_subprotocols(request)
+
+
+def upgrade_required(message: str) -> HTTPError:
+    """The 426 for a client that must ask again, with what to ask for (RFC 9110 section 15.5.22)."""
+    lines = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")]
+    return HTTPError(426, message, headers=lines)
 
 
 def offered_subprotocols(request: Request) -> list[str]:

@@ -34,6 +34,15 @@ class Peer(NamedTuple):
     scheme: str = "http"
 
 
+class _Head(NamedTuple):
+    """A head in its parts; names of lines in lower case."""
+
+    method: str
+    target: str
+    version: str
+    lines: list[tuple[bytes, bytes]]
+
+
 class Http1:
     """One connection while it speaks HTTP.
 
@@ -84,7 +93,7 @@ class Http1:
         try:
             if self.waiting in (Waiting.IDLE, Waiting.HEAD):
                 return self._next_head()
-            if self.waiting is Waiting.BODY and self._framing is not None:
+            if self.waiting is Waiting.BODY:
                 return self._next_body()
         except RemoteProtocolError as error:
             return self.refuse(error.status, str(error))
@@ -129,45 +138,45 @@ class Http1:
     def _parse_head(self, length: int) -> Event | None:
         head = bytes(self._buffer[:length])
         del self._buffer[:length]
+        # Before h11, which joins repeated lengths and knows fewer statuses.
+        self._framing = framing = self._examine(_split(head))
         self._h11 = h11.Connection(h11.SERVER)
         self._h11.receive_data(head)
-        event = self._read_h11(head)
-        assert isinstance(event, h11.Request)
-        self._framing = framing = self._examine(event)
-        self._request = request = self._new_request(event, framing.target, framing.host)
+        self._read_h11()
         self.waiting = Waiting.ANSWER
+        assert self._request is not None
         if framing.length or framing.chunked:
-            return RequestStarted(request)
+            return RequestStarted(self._request)
         self._read_h11()  # the end of the message
-        return RequestReceived(request)
+        return RequestReceived(self._request)
 
-    def _examine(self, event: h11.Request) -> Framing:
-        target, version = event.target.decode("ascii"), event.http_version.decode("ascii")
+    def _examine(self, head: _Head) -> Framing:
         try:
-            return examine(event.method.decode("ascii"), target, version, list(event.headers))
+            framing = examine(*head)
         except RemoteProtocolError:
-            self._request = self._new_request(event, target, "")
+            self._request = self._new_request(head, head.target, "")
             raise
+        self._request = self._new_request(head, framing.target, framing.host)
+        return framing
 
-    def _new_request(self, event: h11.Request, target: str, host: str) -> Request:
+    def _new_request(self, head: _Head, target: str, host: str) -> Request:
         return Request(
-            event.method.decode("ascii"),
+            head.method,
             target,
-            list(event.headers),
+            head.lines,
             client=self._peer.client,
             scheme=self._peer.scheme,
             host=host,
-            http_version=event.http_version.decode("ascii"),
+            http_version=head.version,
         )
 
-    def _read_h11(self, head: bytes = b"") -> object:
-        # h11's verdict; where it is about lengths, ours tells the status better.
+    def _read_h11(self) -> object:
         assert self._h11 is not None
         try:
             return self._h11.next_event()
         except h11.RemoteProtocolError as error:
-            _examine_raw(head)
-            raise RemoteProtocolError(str(error), error.error_status_hint) from error
+            # h11's words would send the peer's own bytes back.
+            raise RemoteProtocolError("malformed header line") from error
 
     def _next_body(self) -> Event | None:
         assert self._request is not None
@@ -246,7 +255,9 @@ class Http1:
 
     def _length_line(self, lines: Lines, body: bytes | None) -> list[tuple[bytes, bytes]]:
         own = [line for line in lines if line[0].lower() == b"content-length"]
-        if body is None or (not body and own and self._is_head()):
+        if body is None:
+            return own
+        if not body and self._is_head() and len(own) == 1 and own[0][1].isdigit() and len(own[0][1]) < 20:
             return own
         return [(b"Content-Length", b"%d" % len(body))]
 
@@ -301,11 +312,9 @@ class Http1:
         self._scanner = HeadScanner(self._limits)
 
 
-def _examine_raw(head: bytes) -> None:
-    request_line, _, rest = head.partition(b"\r\n")
-    if not rest:
-        return
-    method, target, version = request_line.decode("latin-1").split(" ")
-    pairs = (line.partition(b":") for line in rest.split(b"\r\n") if line)
-    lines = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
-    examine(method, target, version.removeprefix("HTTP/"), lines)
+def _split(head: bytes) -> _Head:
+    # The scanner has seen that the request line has three words; h11 is still to judge the lines.
+    request_line, *lines = head[:-4].split(b"\r\n")
+    method, target, version = request_line.decode("ascii").split(" ")
+    pairs = (line.partition(b":") for line in lines)
+    return _Head(method, target, version[5:], [(name.lower(), value.strip(b" \t")) for name, _, value in pairs])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..request import Request
 from ..settings import Settings
+from .deflate import Deflate, negotiate
 from .events import Event, Waiting
 from .frames import Frames, MessageLimits
 from .handshake import accept_lines
@@ -62,10 +63,22 @@ class Session:
             return self.http.data_to_send()
         return self.http.data_to_send() + self.websocket.data_to_send()
 
-    def accept(self, request: Request, extra: Lines, subprotocol: str | None, max_message_size: int | None) -> Frames:
+    def accept(
+        self,
+        request: Request,
+        extra: Lines,
+        subprotocol: str | None,
+        max_message_size: int | None,
+        compression: bool,
+    ) -> Frames:
         """Answer 101 and speak WebSocket from here on; bytes that came behind the handshake are its first frames."""
         ended = self.http.peer_ended
-        rest = self.http.switch([*accept_lines(request, subprotocol), *extra])
+        lines = [*accept_lines(request, subprotocol), *extra]
+        agreement = negotiate(",".join(request.headers.getlist("sec-websocket-extensions"))) if compression else None
+        if agreement is not None:
+            lines.append((b"Sec-WebSocket-Extensions", agreement.line().encode("ascii")))
         size = self._settings.max_message_size if max_message_size is None else max_message_size
-        self.websocket = Frames(rest, ended, MessageLimits(size, self._settings.max_fragments))
+        limits = MessageLimits(size, self._settings.max_fragments)
+        deflate = Deflate(agreement) if agreement is not None else None
+        self.websocket = Frames(self.http.switch(lines), ended, limits, deflate)
         return self.websocket

@@ -1,0 +1,1 @@
+"""What the operating system knows, behind small functions."""

@@ -1,0 +1,212 @@
+"""The app: how a request becomes an answer, and the way to everything that is open.
+
+Knows no connection and no server: a site attaches itself, and everything for open connections goes to the sites.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import HTTPError, SetupError
+from .messages import Sendable, encode_message
+from .registry import Registry, refuse_unsupported
+from .request import Request
+from .response import Pending, Response, redirect, to_response
+from .routing import Kind, Match
+from .settings import checked
+from .websocket import WebSocket, check_close, checked_topic
+from .websocket_route import WebSocketRoute
+
+if TYPE_CHECKING:
+    from .testing import TestClient
+
+__all__ = ["App", "Attached", "Topic"]
+
+
+class Attached(Protocol):
+    """What an app needs of each site that serves it. Every method may be called from any thread."""
+
+    def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None) -> None:
+        """Send a message to all who follow a topic, but one."""
+
+    def count(self, topic: str) -> int:
+        """How many follow it."""
+        ...
+
+    def close_topic(self, topic: str, code: int, reason: str) -> None:
+        """Close all that follow it."""
+
+    def websockets(self) -> list[WebSocket]:
+        """Those that are open."""
+        ...
+
+
+class App(Registry):
+    """Collects handlers, and answers requests with them.
+
+    Args:
+        settings: any setting by its name (``max_body_size=1 << 20``); a server's own and the environment are stronger.
+
+    Raises ``BadSetting`` for a name or value that is not one. Everything that a decorator can find wrong with a
+    handler or rule raises a ``SetupError`` there.
+    """
+
+    def __init__(self, **settings: object) -> None:
+        super().__init__()
+        self.settings_given = {name: checked(name, value) for name, value in settings.items()}
+        self._sites: list[Attached] = []
+
+    # Open connections. Any thread may call these.
+
+    def publish(self, topic: str, data: Sendable, *, exclude: WebSocket | None = None, retain: bool = False) -> None:
+        """Send a message to all WebSockets that are subscribed to a topic, behind what is being done now.
+
+        Args:
+            topic: its name.
+            data: as for ``WebSocket.send``.
+            exclude: one that is not to get it, often the sender.
+            retain: not supported yet.
+
+        Raises ``TypeError`` or ``ValueError`` for what cannot be sent, ``Overloaded`` if a server is too far behind.
+        """
+        refuse_unsupported(retain=retain)
+        checked_topic(topic)
+        message = encode_message(data)
+        for site in self._sites:
+            site.publish(topic, message, exclude)
+
+    def topic(self, name: str) -> Topic:
+        """All who follow a topic, to count or to close."""
+        return Topic(checked_topic(name), self._sites)
+
+    @property
+    def websockets(self) -> list[WebSocket]:
+        """The open WebSockets of this worker."""
+        return [websocket for site in self._sites for websocket in site.websockets()]
+
+    # The doors upward: imported only when they are opened.
+
+    def run(
+        self,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        *,
+        runner: str = "sequential",
+        workers: int = 1,
+        **settings: Any,
+    ) -> int:
+        """Serve until asked to stop (INT or TERM); gives the exit status, 0 if all went well.
+
+        Args:
+            host: an address or host name to listen on.
+            port: 0 for a free one; 8080 if left out.
+            runner: only ``sequential`` yet.
+            workers: only 1 yet.
+            settings: stronger than the app's own; the environment is stronger still.
+
+        Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not.
+        """
+        if runner != "sequential" or workers != 1:
+            raise SetupError(f"runner={runner!r} with workers={workers!r} is not supported yet; leave both out")
+        from .runners.sequential import run
+
+        return run(self, host=host, port=port, **settings)
+
+    def test_client(self, **options: Any) -> TestClient:
+        """A client for tests: an ``httpx.Client`` that talks to this app in memory. See ``microsock.testing``."""
+        from .testing import TestClient
+
+        return TestClient(self, **options)
+
+    # For the floors above.
+
+    def match(self, request: Request) -> Match:
+        """Which route answers a request."""
+        return self.router.match(request.method, request.routing_path, request.raw_path, request.query_string)
+
+    def match_websocket(self, request: Request) -> Match[WebSocketRoute[...]]:
+        """Which WebSocket route a request leads to: FOUND or MISSING."""
+        return self.router.websocket(request.routing_path)
+
+    def call(self, request: Request, match: Match) -> Response | Pending:
+        """The handler's answer, or the error's where there is none. ``finish`` is still to come."""
+        route = match.route
+        try:
+            if route is None:
+                return _without_route(request, match)
+            if match.params:
+                request.params = match.params
+            value = route.handler(request, **match.params)
+            return value if isinstance(value, Pending) else to_response(value, route.name)
+        except Exception as error:
+            return self._hooks.failed(request, error)
+
+    def complete(self, request: Request, value: object, name: str) -> Response:
+        """The answer to what the handler ``name`` gave later: anything it may return, or an exception."""
+        try:
+            if isinstance(value, Exception):
+                raise value
+            return to_response(value, name)
+        except Exception as error:
+            return self._hooks.failed(request, error)
+
+    def refuse(self, request: Request, error: HTTPError) -> Response:
+        """The answer to a request that gets no handler."""
+        return self._hooks.failed(request, error)
+
+    def finish(self, request: Request, response: Response) -> Response:
+        """What ``on_response`` makes of a response; to be called once for each."""
+        return self._hooks.finish(request, response)
+
+    def attach(self, site: Attached) -> None:
+        """A site serves this app from now on."""
+        self._sites.append(site)
+
+    def detach(self, site: Attached) -> None:
+        """It no longer does."""
+        self._sites.remove(site)
+
+    def start_hooks(self) -> None:
+        """Call the ``on_start`` functions; the first exception passes through."""
+        for function in self._hooks.start:
+            function()
+
+    def stop_hooks(self) -> None:
+        """Call the ``on_stop`` functions, each of them; exceptions are logged."""
+        self._hooks.stop_all()
+
+    def __repr__(self) -> str:
+        return f"<App with {len(self.router.routes)} routes, {len(self.router.websockets)} websockets>"
+
+
+class Topic:
+    """All who follow one topic."""
+
+    __slots__ = ("_sites", "name")
+
+    def __init__(self, name: str, sites: list[Attached]) -> None:
+        self.name = name
+        self._sites = sites
+
+    def count(self) -> int:
+        """How many WebSockets are subscribed."""
+        return sum(site.count(self.name) for site in self._sites)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close them all. Raises ``ValueError`` for what ``WebSocket.close`` would not take."""
+        check_close(code, reason)
+        for site in self._sites:
+            site.close_topic(self.name, code, reason)
+
+
+def _without_route(request: Request, match: Match) -> Response:
+    if match.kind is Kind.REDIRECT:
+        return redirect(match.location, 308)
+    if match.kind is Kind.UNKNOWN_METHOD:
+        raise HTTPError(501, f"no handler knows the method {request.method}")
+    if match.kind is Kind.MISSING:
+        raise HTTPError(404)
+    allow = [("Allow", ", ".join(match.allow))]
+    if request.method == "OPTIONS":
+        return Response(status=204, headers=allow)
+    raise HTTPError(405, headers=allow)

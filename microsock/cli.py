@@ -1,0 +1,180 @@
+"""The command: ``microsock [OPTIONS] APP``, also ``python -m microsock``.
+
+The flags of the settings are made from the settings' own table; each flag can also be given as ``MICROSOCK_<FLAG>``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from argparse import SUPPRESS, ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from .app import App
+from .errors import BadSetting, BindError, PortInUseError, SetupError
+from .loading import load_app, own_traceback
+from .runners.console import summary, version
+from .runners.sequential import STOPPED_AT_ONCE, run
+from .settings import SETTINGS, Setting, from_environment, from_text, resolve
+
+__all__ = ["main"]
+
+BAD_COMMAND_LINE, NO_APP, NOT_BOUND = 2, 3, 4
+
+_GROUPS = ("Bind", "Develop", "Deadlines", "Limits", "WebSocket", "Logging", "Inspect")
+_METAVARS = {"size": "BYTES", "seconds": "SECONDS", "count": "N"}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and give its exit status.
+
+    Args:
+        arguments: without the program's name; those of the process if left out.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        return _obey(given, parser)
+    except BindError as error:
+        advice = "; stop it, or use --port 0 for a free port" if isinstance(error, PortInUseError) else ""
+        return _failed(NOT_BOUND, f"{error}{advice}")
+    except BadSetting as error:
+        return _failed(BAD_COMMAND_LINE, str(error))
+    except SetupError as error:
+        return _failed(NO_APP, str(error), own_traceback(error.__cause__) if error.__cause__ else "")
+    except KeyboardInterrupt:
+        return STOPPED_AT_ONCE
+
+
+def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    environment = from_environment(os.environ)
+    flags = {name: value for name, value in vars(given).items() if name in SETTINGS}
+    host, port = _address(given, parser)
+    app = load_app(given.app, given.app_dir, given.factory)
+    if given.routes or given.check:
+        resolve(flags, environment, app.settings_given)
+        print(_routes(app) if given.routes else f"{given.app} is fine: {summary(app)}")
+        return 0
+    return run(app, host, port, name=given.app, flags=flags)
+
+
+def _address(given: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[str, int | None]:
+    # Flags before environment; in each, the whole address or its two parts.
+    apart = given.host is not None or given.port is not None
+    if given.bind is not None and apart:
+        parser.error("give --bind, or --host and --port, not both")
+    bind = given.bind or (None if apart else os.environ.get("MICROSOCK_BIND"))
+    if bind is not None:
+        return bind, None
+    host = given.host or os.environ.get("MICROSOCK_HOST", "127.0.0.1")
+    return host, _port_of_environment() if given.port is None else given.port
+
+
+def _port_of_environment() -> int | None:
+    text = os.environ.get("MICROSOCK_PORT")
+    if text is not None and not (text.isascii() and text.isdecimal()):
+        raise BadSetting(f"MICROSOCK_PORT is {text!r}; expected a number from 0 (any free port) to 65535")
+    return None if text is None else int(text)
+
+
+def _routes(app: App) -> str:
+    rows = [("|".join(route.methods), route.rule.text, route.name) for route in app.router.routes]
+    rows += [("WS", route.rule.text, route.name) for route in app.router.websockets]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
+    return "\n".join(f"{methods:{widths[0]}}  {rule:{widths[1]}}  {name}" for methods, rule, name in rows)
+
+
+def _failed(status: int, message: str, details: str = "") -> int:
+    print(f"error: {message}", details, sep="\n" if details else "", file=sys.stderr)
+    return status
+
+
+# The command line.
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_COMMAND_LINE, f"error: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="microsock",
+        usage="microsock [OPTIONS] APP",
+        description="Serve an app over HTTP and WebSockets.",
+        epilog="Sizes take k, m and g; durations take ms, s, m and h. Every flag is also read from MICROSOCK_<FLAG>.",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "app", metavar="APP", help="module:attr, module or path/to/file.py[:attr]; attr is app by default"
+    )
+    groups = {name: parser.add_argument_group(name) for name in _GROUPS}
+    _add_bind(groups["Bind"])
+    _add_develop(groups["Develop"])
+    for name, setting in SETTINGS.items():
+        _add_setting(groups[setting.group], name, setting)
+    _add_inspect(groups["Inspect"])
+    return parser
+
+
+def _add_bind(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--host", help="address or name to listen on (127.0.0.1)")
+    group.add_argument("-p", "--port", type=int, metavar="N", help="port to listen on, 0 for a free one (8080)")
+    group.add_argument("-b", "--bind", metavar="ADDR", help="both in one: host:port, [::1]:port, tcp://host:port")
+
+
+def _add_develop(group: argparse._ArgumentGroup) -> None:
+    folder = os.environ.get("MICROSOCK_APP_DIR", ".")
+    group.add_argument("--app-dir", type=_folder, default=folder, metavar="DIR", help="where to look for the app (.)")
+    factory = os.environ.get("MICROSOCK_FACTORY", "").lower() in ("1", "true", "yes", "on")
+    group.add_argument("--factory", action="store_true", default=factory, help="APP is a function that makes the app")
+
+
+def _add_setting(group: argparse._ArgumentGroup, name: str, setting: Setting) -> None:
+    flag = f"--{name.replace('_', '-')}"
+    if setting.kind == "switch":
+        group.add_argument(flag, action=BooleanOptionalAction, default=SUPPRESS, help=setting.help)
+        return
+    metavar = "|".join(setting.choices) or _METAVARS[setting.kind]
+    default = "" if setting.default is None else f" ({_shown(setting)})"
+    text = setting.help + default
+    group.add_argument(flag, type=_converter(name), default=SUPPRESS, metavar=metavar, help=text)
+
+
+def _add_inspect(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--routes", action="store_true", help="list the app's routes and exit")
+    group.add_argument("--check", action="store_true", help="import the app, check the settings and exit")
+    group.add_argument(
+        "--version", action="version", version=f"microsock {version()}", help="show the version and exit"
+    )
+    group.add_argument("-h", "--help", action="help", help="show this help and exit")
+
+
+def _converter(name: str) -> Callable[[str], object]:
+    def convert(text: str) -> object:
+        try:
+            return from_text(name, text)
+        except BadSetting as error:
+            raise ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise ArgumentTypeError(f"{text!r} is no directory")
+    return path
+
+
+def _shown(setting: Setting) -> str:
+    if setting.kind != "size":
+        return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+    for unit, size in (("m", 1 << 20), ("k", 1 << 10)):
+        if setting.default % size == 0:
+            return f"{setting.default // size}{unit}"
+    return str(setting.default)

@@ -1,0 +1,156 @@
+"""The functions around handlers: error handlers, on_response, on_start and on_stop.
+
+Whatever goes wrong in here still ends in an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from .errors import HTTPError, SetupError, reason_phrase
+from .request import Request
+from .response import Response, close_stream, to_response
+from .signatures import check_call, handler_name
+
+__all__ = ["Hooks"]
+
+AnyCallable = Callable[..., Any]
+
+log = logging.getLogger("microsock")
+
+
+class Hooks:
+    """An app's hooks, and how an error becomes an answer.
+
+    Attributes:
+        response: functions that see every response, in order.
+        start: functions to call before serving, in order.
+        stop: functions to call after it.
+    """
+
+    __slots__ = ("_by_class", "_by_status", "_for_all", "response", "start", "stop")
+
+    def __init__(self) -> None:
+        self.response: list[AnyCallable] = []
+        self.start: list[AnyCallable] = []
+        self.stop: list[AnyCallable] = []
+        self._by_status: dict[int, AnyCallable] = {}
+        self._by_class: dict[type[BaseException], AnyCallable] = {}
+        self._for_all: dict[None, AnyCallable] = {}
+
+    def add_error(self, key: int | type[Exception] | None, handler: AnyCallable) -> None:
+        """Have errors of a status, of an exception class, or (None) all others answered by ``handler``."""
+        check_call(handler, ("request", "error"), (), "@app.error")
+        table: dict[Any, AnyCallable] = self._table(key)
+        if key in table:
+            what = "all errors" if key is None else key.__name__ if isinstance(key, type) else key
+            raise SetupError(
+                f"two error handlers for {what}: {handler_name(table[key])!r} and {handler_name(handler)!r}"
+            )
+        table[key] = handler
+
+    def failed(self, request: Request, error: Exception) -> Response:
+        """The answer to an error, by the error handler for it or plain. Logs what is the server's fault."""
+        shown = error if isinstance(error, HTTPError) else _internal(error)
+        try:
+            response = self._handled(request, error, shown)
+        except HTTPError as another:
+            response = _plain(another)
+        except Exception:
+            log.exception("the error handler for %s raised", _line(request))
+            response = _plain(shown)
+        if error is not shown and response.status >= 500:
+            log.error("%s failed", _line(request), exc_info=error)
+        return response
+
+    def finish(self, request: Request, response: Response) -> Response:
+        """Let every ``on_response`` function see a response; what one returns takes its place."""
+        for hook in self.response:
+            try:
+                value = hook(request, response)
+                if value is not None:
+                    response = _replaced(response, value, handler_name(hook))
+            except Exception as error:
+                close_stream(response.stream)
+                if isinstance(error, HTTPError):
+                    return _plain(error)
+                log.exception("on_response %r raised for %s", handler_name(hook), _line(request))
+                return _plain(HTTPError(500))
+        return response
+
+    def stop_all(self) -> None:
+        """Call the ``on_stop`` functions, each of them; exceptions are logged."""
+        for function in self.stop:
+            try:
+                function()
+            except Exception:
+                log.exception("on_stop %r raised", handler_name(function))
+
+    def _table(self, key: object) -> dict[Any, AnyCallable]:
+        if key is None:
+            return self._for_all
+        if isinstance(key, type) and issubclass(key, Exception):
+            return self._by_class
+        if isinstance(key, int) and not isinstance(key, bool) and 400 <= key <= 599:
+            return self._by_status
+        raise SetupError(f"@app.error takes a status from 400 to 599, an Exception class or nothing, not {key!r}")
+
+    def _handled(self, request: Request, error: Exception, shown: HTTPError) -> Response:
+        handler, given = self._find(error, shown)
+        if handler is None:
+            return _default(shown)
+        value = handler(request, given)
+        response = to_response(value, handler_name(handler))
+        if not isinstance(value, (tuple, Response)):
+            response.status = shown.status
+        missing = [line for line in shown.headers if line[0] not in response.headers]
+        for name, text in missing:
+            response.headers.add(name, text)
+        return response
+
+    def _find(self, error: Exception, shown: HTTPError) -> tuple[AnyCallable | None, Exception]:
+        # An HTTPError is told by its status first. Any other exception is told by its class first; the handler for
+        # 500 and the one for all get an HTTPError, whose cause it is.
+        classes = type(error).__mro__
+        by_class = next((self._by_class[known] for known in classes if known in self._by_class), None)
+        by_status = self._by_status.get(shown.status)
+        if by_class is not None and (by_status is None or error is not shown):
+            return by_class, error
+        return by_status or self._for_all.get(None), shown
+
+
+def _internal(error: Exception) -> HTTPError:
+    shown = HTTPError(500)
+    shown.__cause__ = error
+    return shown
+
+
+def _default(error: HTTPError) -> Response:
+    return Response(f"{error.status} {error.message}\n", error.status, error.headers, "text/plain; charset=utf-8")
+
+
+def _plain(error: HTTPError) -> Response:
+    # Of what the app gave only the status is used: all else may be what went wrong.
+    text = f"{error.status} {reason_phrase(error.status)}\n"
+    return Response(text, error.status, None, "text/plain; charset=utf-8")
+
+
+def _replaced(response: Response, value: Any, hook: str) -> Response:
+    # A Response or a tuple takes the whole place; a body only the body's, so that status and cookies stay.
+    replacement = to_response(value, hook)
+    if isinstance(value, (tuple, Response)):
+        return replacement
+    if replacement.stream is None:  # one may be made of the stream that was there
+        close_stream(response.stream)
+    content_type = replacement.headers.get("Content-Type")
+    replacement.status, replacement.headers = response.status, response.headers
+    if content_type is not None:
+        replacement.headers["Content-Type"] = content_type
+    return replacement
+
+
+def _line(request: Request) -> str:
+    # The path as it came: no line end in it can start a line of the log.
+    return f"{request.method} {request.raw_path}"

@@ -1,0 +1,123 @@
+"""wsproto, for every frame that is not plain: fragments, Close frames, text in parts, and all that is wrong.
+
+It sees one frame at a time, behind our own reading of the header; compressed fragments are inflated in front of it.
+"""
+
+from __future__ import annotations
+
+import io
+
+from wsproto.connection import Connection, ConnectionState, ConnectionType
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.events import Event as WsprotoEvent
+
+from .codec import BINARY, CONTINUATION, RSV1, TEXT, FrameHeader, masked_frame, unmask
+from .deflate import Deflate
+from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
+
+__all__ = ["Strict"]
+
+
+class Strict:
+    """Holds wsproto while a message or a frame is in parts.
+
+    Args:
+        deflate: what was agreed on for compressed messages, None if nothing was.
+        max_size: bytes to which a compressed message may inflate.
+    """
+
+    __slots__ = (
+        "_binary",
+        "_deflate",
+        "_header",
+        "_inflated",
+        "_mask",
+        "_max_size",
+        "_text",
+        "_wsproto",
+        "left",
+        "within",
+    )
+
+    def __init__(self, deflate: Deflate | None, max_size: int) -> None:
+        self.left = 0
+        """Payload bytes still to come of the current frame."""
+        self.within = False
+        """Whether fragments of a message are still to come."""
+        self._wsproto = Connection(ConnectionType.SERVER)
+        self._deflate = deflate
+        self._max_size = max_size
+        self._header: FrameHeader | None = None  # of a compressed frame, whose payload is inflated
+        self._mask = b""
+        self._inflated: int | None = None  # bytes so far of a compressed message
+        self._text = io.StringIO()
+        self._binary = bytearray()
+
+    @property
+    def idle(self) -> bool:
+        """Whether it holds nothing, so that the next frame may go past it."""
+        return not self.left and not self.within
+
+    def start(self, header: FrameHeader, raw: bytes) -> list[Event]:
+        """Take a frame's header; ``raw`` is how it came. Gives what it brought about."""
+        self.left = header.length
+        starts = header.opcode in (TEXT, BINARY) and not self.within
+        if starts:
+            self._inflated = 0 if header.rsv == RSV1 and self._deflate is not None else None
+        self._header = header if self._is_compressed(header, starts) else None
+        if header.opcode < 8:
+            self.within = not header.fin
+        if self._header is None:
+            return self._feed(raw)
+        self._mask = raw[-4:]
+        return self._inflate(b"", starts) if starts or not header.length else []
+
+    def feed(self, part: bytes) -> list[Event]:
+        """Take payload of the current frame, as it came. Gives what it brought about.
+
+        Raises ``TooLarge`` and ``zlib.error`` for a compressed one.
+        """
+        self.left -= len(part)
+        if self._header is None:
+            return self._feed(part)
+        plain = unmask(part, self._mask)
+        turn = len(part) % 4
+        self._mask = self._mask[turn:] + self._mask[:turn]
+        return self._inflate(plain, False)
+
+    def _is_compressed(self, header: FrameHeader, starts: bool) -> bool:
+        # What breaks a rule goes to wsproto as it came, and is refused there.
+        if self._inflated is None or not header.masked or not header.is_shortest:
+            return False
+        return starts or (header.opcode == CONTINUATION and self.within and not header.rsv)
+
+    def _inflate(self, data: bytes, starts: bool) -> list[Event]:
+        # What a part inflates to goes to wsproto as a fragment of its own.
+        assert self._header is not None
+        assert self._inflated is not None
+        assert self._deflate is not None
+        last = self._header.fin and not self.left
+        plain = self._deflate.inflate(data, last, self._max_size - self._inflated)
+        self._inflated += len(plain)
+        opcode = self._header.opcode if starts else CONTINUATION
+        return self._feed(masked_frame(opcode, plain, fin=last))
+
+    def _feed(self, data: bytes) -> list[Event]:
+        self._wsproto.receive_data(data)
+        return [event for found in self._wsproto.events() if (event := self._translated(found)) is not None]
+
+    def _translated(self, event: WsprotoEvent) -> Event | None:
+        if isinstance(event, TextMessage):
+            self._text.write(event.data)
+            return MessageReceived(self._text.getvalue()) if event.message_finished else None
+        if isinstance(event, BytesMessage):
+            self._binary += event.data
+            return MessageReceived(bytes(self._binary)) if event.message_finished else None
+        if isinstance(event, Ping):
+            return PingReceived(bytes(event.payload))
+        if isinstance(event, Pong):
+            return PongReceived(bytes(event.payload))
+        assert isinstance(event, CloseConnection)
+        # wsproto reports a broken protocol as it reports a Close frame; only its state tells them apart.
+        by_peer = self._wsproto.state is not ConnectionState.OPEN
+        return CloseReceived(int(event.code), event.reason or "", by_peer)

@@ -1,0 +1,200 @@
+"""Where handlers and hooks are registered: the decorators of an app.
+
+Everything is checked as it comes, so that a mistake shows at the line that makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from typing import Any, Concatenate, TypeAlias, TypeVar, overload
+
+from .errors import HTTPError, SetupError
+from .headers import HeaderSource
+from .hooks import Hooks
+from .request import Request
+from .response import Pending, Response
+from .routing import Route, Router
+from .rules import RuleLike
+from .signatures import check_call
+from .waits import Wait
+from .websocket_route import WebSocketDecorator
+
+__all__ = ["Registry", "Returned", "refuse_unsupported"]
+
+Body: TypeAlias = (
+    str
+    | bytes
+    | Mapping[Any, Any]
+    | list[Any]
+    | Iterator[str]
+    | Iterator[bytes]
+    | Generator[str | bytes | Wait, Any, Any]
+)
+Returned: TypeAlias = Response | Pending | Body | tuple[Body, int] | tuple[Body, int, HeaderSource]
+
+E = TypeVar("E", bound=Exception)
+V = TypeVar("V", bound=Returned)
+Handler = TypeVar("Handler", bound=Callable[Concatenate[Request, ...], Returned])
+Function = TypeVar("Function", bound=Callable[[], object])
+ResponseHook = TypeVar("ResponseHook", bound=Callable[[Request, Response], Returned | None])
+
+
+class Registry:
+    """The routes and hooks of an app.
+
+    Attributes:
+        router: all routes, HTTP and WebSocket.
+    """
+
+    def __init__(self) -> None:
+        self.router = Router()
+        self._hooks = Hooks()
+
+    # Routes. Each decorator gives the handler back as it was.
+
+    def get(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer GET, and HEAD with it."""
+        return self.route(rule, ("GET",), max_body_size=max_body_size)
+
+    def post(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer POST."""
+        return self.route(rule, ("POST",), max_body_size=max_body_size)
+
+    def put(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer PUT."""
+        return self.route(rule, ("PUT",), max_body_size=max_body_size)
+
+    def patch(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer PATCH."""
+        return self.route(rule, ("PATCH",), max_body_size=max_body_size)
+
+    def delete(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer DELETE."""
+        return self.route(rule, ("DELETE",), max_body_size=max_body_size)
+
+    def head(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer HEAD by itself, not by GET."""
+        return self.route(rule, ("HEAD",), max_body_size=max_body_size)
+
+    def options(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer OPTIONS by itself, not by the list of methods."""
+        return self.route(rule, ("OPTIONS",), max_body_size=max_body_size)
+
+    def trace(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+        """Answer TRACE."""
+        return self.route(rule, ("TRACE",), max_body_size=max_body_size)
+
+    def route(
+        self, rule: RuleLike, methods: Iterable[str] | str = ("GET",), *, max_body_size: int | None = None
+    ) -> Callable[[Handler], Handler]:
+        """Answer several methods: ``["GET", "POST"]`` or ``"GET|POST"``, ``"*"`` for any.
+
+        Args:
+            rule: see ``microsock.rules``; the handler gets its parameters by keyword, behind the request.
+            methods: names of methods, standard or not.
+            max_body_size: bytes, instead of the setting; 413 past it.
+        """
+
+        def register(handler: Handler) -> Handler:
+            self.add_route(rule, handler, methods, max_body_size=max_body_size)
+            return handler
+
+        return register
+
+    def add_route(
+        self,
+        rule: RuleLike,
+        handler: Callable[..., Returned],
+        methods: Iterable[str] | str = ("GET",),
+        *,
+        max_body_size: int | None = None,
+    ) -> None:
+        """``route`` as a call. Raises ``BadRule`` or ``DuplicateRoute``."""
+        self.router.add(Route(rule, handler, methods, max_body_size))
+
+    def ping(self, path: str = "/ping") -> None:
+        """Answer GET on a path with ``PONG``, for whoever watches whether the server lives."""
+        self.add_route(path, _pong)
+
+    def websocket(
+        self,
+        rule: RuleLike,
+        *,
+        origins: Iterable[str] | None = None,
+        subprotocols: Iterable[str] = (),
+        max_message_size: int | None = None,
+        compression: bool | None = None,
+        blocking: bool = False,
+    ) -> WebSocketDecorator:
+        """Serve WebSockets: by a function, called for each message, or a generator function, run for each connection.
+
+        Args:
+            rule: as for ``route``.
+            origins: pages that may connect beside the server's own: ``["https://example.org"]``; ``"*"`` in it for all.
+            subprotocols: those spoken, the best first.
+            max_message_size: bytes, instead of the setting; 1009 past it.
+            compression: not supported yet.
+            blocking: not supported yet.
+        """
+        refuse_unsupported(compression=compression, blocking=blocking)
+        options = {"origins": origins, "subprotocols": subprotocols, "max_message_size": max_message_size}
+        return WebSocketDecorator(rule, self.router.add_websocket, options)
+
+    # Hooks.
+
+    @overload
+    def error(self, key: type[E]) -> Callable[[Callable[[Request, E], V]], Callable[[Request, E], V]]: ...
+    @overload
+    def error(
+        self, key: int | None = None
+    ) -> Callable[[Callable[[Request, HTTPError], V]], Callable[[Request, HTTPError], V]]: ...
+    @overload
+    def error(self, key: Callable[[Request, HTTPError], V]) -> Callable[[Request, HTTPError], V]: ...
+    def error(self, key: Any = None) -> Any:
+        """Answer errors: ``@app.error(404)``, ``@app.error(ValueError)``, or ``@app.error`` for all others.
+
+        The handler gets ``(request, error)``. For an ``HTTPError`` (``abort``, 404, 413 …) its status decides, then
+        its class; for another exception its class, then 500. A handler for a class gets the exception itself, any
+        other an ``HTTPError``, whose ``__cause__`` is the exception. An answer that names no status has the error's.
+        """
+        if callable(key) and not isinstance(key, type):
+            self._hooks.add_error(None, key)
+            return key
+
+        def register(handler: Callable[..., Any]) -> Callable[..., Any]:
+            self._hooks.add_error(key, handler)
+            return handler
+
+        return register
+
+    def on_response(self, hook: ResponseHook) -> ResponseHook:
+        """Show every response, errors too, to ``hook(request, response)``, once; what it returns takes its place.
+
+        A body takes the body's place; a Response or tuple the whole one's.
+        """
+        check_call(hook, ("request", "response"), (), "@app.on_response")
+        self._hooks.response.append(hook)
+        return hook
+
+    def on_start(self, function: Function) -> Function:
+        """Call a function, without arguments, before a worker serves. What it raises stops the worker."""
+        check_call(function, (), (), "@app.on_start")
+        self._hooks.start.append(function)
+        return function
+
+    def on_stop(self, function: Function) -> Function:
+        """Call a function, without arguments, when a worker has stopped serving."""
+        check_call(function, (), (), "@app.on_stop")
+        self._hooks.stop.append(function)
+        return function
+
+
+def _pong(request: Request) -> Response:
+    return Response("PONG", content_type="text/plain; charset=utf-8")
+
+
+def refuse_unsupported(**options: object) -> None:
+    """Raise ``SetupError`` for an option that is asked for and not there yet."""
+    for name, value in options.items():
+        if value:
+            raise SetupError(f"{name}={value!r} is not supported yet; leave it out")

@@ -1,0 +1,1 @@
+"""Runners: life and death of the processes that serve an app."""

@@ -1,0 +1,232 @@
+"""One client's connection: bytes from the transport to the exchange and back, each wait with a deadline.
+
+Life: open, then (when the session has nothing more to say) half-closed and drained, then closed. A turn reads, lets
+the exchange handle what came, pulls streamed bodies while there is room, and sends. Knows no selector and no
+protocol; time comes from the timers.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from ..exchange import HIGH_WATER, Exchange
+from ..protocol.events import Waiting
+from ..protocol.http1 import Peer
+from ..request import Address
+from ..site import Site, logger
+from .patience import Patience
+from .timers import Timers
+from .transport import Transport
+
+__all__ = ["Connection"]
+
+_READ_SIZE = 64 << 10
+# What one turn may do before other connections get theirs.
+_EVENTS_A_TURN = 16
+_PIECES_A_TURN = 64
+
+
+class Connection:
+    """Give it every piece of news about its transport by ``handle``; it asks for news by ``transport.watch``.
+
+    Args:
+        site: the app's share of this worker.
+        transport: the client's bytes.
+        timers: the loop's.
+        client: the peer's address.
+        scheme: ``http`` or ``https``.
+        on_closed: called once, when nothing is left to do.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        transport: Transport,
+        timers: Timers,
+        *,
+        client: Address,
+        scheme: str = "http",
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self.closed = False
+        self.reading = True
+        """Whether it asks for what the peer sends."""
+        self._client = client
+        self._site = site
+        self._transport = transport
+        self._on_closed = on_closed
+        self._exchange = Exchange(site, Peer(client, scheme), self)
+        self._out: deque[memoryview | bytes] = deque()
+        self._queued = 0
+        self._in_turn = False
+        self._again = False
+        self._turn_due = False
+        self._lingering = False
+        self._patience = Patience(self, self._exchange, site, timers)
+        self.sent = 0
+        self.received = 0
+        self._patience.look()
+        transport.watch(True, False)
+
+    # The wire, for the exchange.
+
+    @property
+    def acknowledged(self) -> int:
+        """How many bytes the peer has taken so far, as far as the kernel can tell."""
+        return self.sent - self._transport.unacknowledged()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._queued
+
+    def write(self, chunks: list[bytes]) -> None:
+        """Queue bytes; they leave at the end of the current turn, or of one that is due soon."""
+        for chunk in chunks:
+            if chunk:
+                self._out.append(chunk)
+                self._queued += len(chunk)
+        self._turn_soon()
+
+    # News, from the loop.
+
+    def handle(self, readable: bool, writable: bool) -> None:
+        """The transport has something to read, or room to write."""
+        if not self.closed:
+            self.guarded(partial(self._take_turn, readable))
+
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do something for this connection; what it raises ends this connection and no other."""
+        try:
+            action()
+        except ConnectionError:
+            self.abort()
+        except Exception:
+            logger.exception("unexpected error on the connection from %s", self._client.host)
+            self.abort()
+
+    def drain(self) -> None:
+        """Finish what runs and close; an idle connection has half a second for a request that is on its way."""
+        if self.closed or self._lingering:
+            return
+        self._exchange.drain()
+        self._patience.drain()
+        self._turn_soon()
+
+    def abort(self) -> None:
+        """Close at once, whatever is due."""
+        if self.closed:
+            return
+        self.closed = True
+        self._patience.end()
+        self._transport.close()
+        self._out.clear()
+        self._queued = 0
+        self._exchange.lost()
+        self._on_closed(self)
+
+    def _read(self) -> None:
+        data = self._transport.recv(_READ_SIZE)
+        if data is None:
+            return
+        self.received += len(data)
+        if not self._lingering:
+            self._exchange.session.receive_data(data)
+        elif not data:
+            self.abort()
+
+    # A turn.
+
+    def _turn_soon(self) -> None:
+        if self._in_turn:
+            self._again = True
+        elif not self._turn_due and not self.closed:
+            self._turn_due = True
+            self._site.call_soon(self._due_turn)
+
+    def _due_turn(self) -> None:
+        self._turn_due = False
+        self.handle(False, False)
+
+    def _take_turn(self, readable: bool) -> None:
+        if readable:
+            self._read()
+        if not self.closed:
+            self.turn()
+
+    def turn(self) -> None:
+        """Handle what is there, send what there is, and see what to wait for next."""
+        self._in_turn = True
+        try:
+            self._send()
+            more = not self._lingering and (self._exchange.run(_EVENTS_A_TURN) | self._pull())
+            # What is queued from here on (by a generator that waited for the queue to empty) is for the next turn.
+            self._again = False
+            self._send()
+        finally:
+            self._in_turn = False
+        if more or self._again:
+            self._turn_soon()
+        self._settle()
+
+    def _pull(self) -> bool:
+        answering = self._exchange.session.waiting is Waiting.ANSWER
+        for _ in range(_PIECES_A_TURN):
+            if self._queued > HIGH_WATER or not self._exchange.pull():
+                # Behind the end of a stream the next request may be here already.
+                return answering and self._exchange.session.waiting is Waiting.IDLE
+            self._send()
+        return True
+
+    def _send(self) -> None:
+        if not self._out:
+            return
+        while self._out:
+            chunk = self._next_chunk()
+            taken = self._transport.send(chunk)
+            self.sent += taken
+            self._queued -= taken
+            if taken < len(chunk):
+                self._out.appendleft(memoryview(chunk)[taken:])
+                return
+        self._exchange.sent()
+
+    def _next_chunk(self) -> bytes | memoryview:
+        # One system call for a head and a small body; a large one is not copied.
+        chunk = self._out.popleft()
+        if not self._out or len(chunk) + len(self._out[0]) > HIGH_WATER:
+            return chunk
+        size, small = len(chunk), [chunk]
+        while self._out and (size := size + len(self._out[0])) <= HIGH_WATER:
+            small.append(self._out.popleft())
+        return b"".join(small)
+
+    def _settle(self) -> None:
+        if self.closed:
+            return
+        if self._exchange.session.waiting is Waiting.NOTHING and not self._queued and not self._lingering:
+            self._half_close()
+        if not self.closed:
+            if not self._lingering:
+                self._patience.look()
+            self._watch()
+
+    def _watch(self) -> None:
+        session = self._exchange.session
+        ended = session.peer_ended
+        crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self._queued > HIGH_WATER)
+        self.reading = self._lingering or not (ended or crowded)
+        self._transport.watch(self.reading, self._queued > 0)
+
+    # The end: a close() with unread input would send a reset, and the peer lose our last answer.
+
+    def _half_close(self) -> None:
+        if self._exchange.session.peer_ended:
+            self._transport.shutdown_write()
+            self.abort()
+            return
+        self._lingering = True
+        self._transport.shutdown_write()
+        self._patience.linger()

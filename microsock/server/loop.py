@@ -1,0 +1,168 @@
+"""One selector, many file descriptors: wait, call whoever has news, then whoever's time has come.
+
+Knows nothing of HTTP, of connections or of what its callbacks do.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import time
+from collections import deque
+from collections.abc import Callable
+
+from .timers import Timers
+from .wakeup import Mailbox, Wakeup
+
+__all__ = ["Loop", "Watch"]
+
+logger = logging.getLogger("microsock")
+
+Callback = Callable[[], object]
+Ready = Callable[[bool, bool], object]
+
+READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+# The longest wait in seconds: epoll counts milliseconds in 32 bits.
+_LONGEST_WAIT = 86_400.0
+
+
+class Watch:
+    """One file descriptor and who is called when it has news. Starts with no interest in any."""
+
+    __slots__ = ("_fd", "_selector", "events", "ready")
+
+    def __init__(self, selector: selectors.BaseSelector, fd: int, ready: Ready) -> None:
+        self._selector = selector
+        self._fd = fd
+        self.ready = ready
+        self.events = 0
+
+    def want(self, read: bool, write: bool) -> None:
+        """Say which news to be called for. Costs a system call only where that changes."""
+        events = READ * read | WRITE * write
+        if events == self.events:
+            return
+        if not self.events:
+            self._selector.register(self._fd, events, self)
+        elif events:
+            self._selector.modify(self._fd, events, self)
+        else:
+            self._selector.unregister(self._fd)
+        self.events = events
+
+    def close(self) -> None:
+        """Stop watching for good; called before the descriptor is closed."""
+        self.want(False, False)
+        self._fd = -1
+
+
+class Loop:
+    """The turns of one thread. ``post`` is for every thread, all else for the one that calls ``step``.
+
+    Args:
+        clock: seconds, never going back; the timers run on it.
+
+    A callback that raises is logged and the loop goes on.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.timers = Timers(clock)
+        self._selector = selectors.DefaultSelector()
+        self._wakeup = Wakeup()
+        self._mailbox = Mailbox()
+        self._soon: deque[Callback] = deque()
+        self.closed = False
+        self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
+        self._wakeup_watch.want(True, False)
+
+    def watch(self, fd: int, ready: Ready) -> Watch:
+        """Have ``ready(readable, writable)`` called for a file descriptor, once ``want`` says for which news."""
+        return Watch(self._selector, fd, ready)
+
+    def call_soon(self, callback: Callback) -> None:
+        """Have this called after what is running now; before the loop waits again."""
+        self._soon.append(callback)
+
+    def post(self, callback: Callback) -> None:
+        """Have this called on the loop's thread; from any thread. Never called if the loop closes before.
+
+        Raises ``Overloaded`` when too many calls wait.
+        """
+        self._mailbox.put(callback)
+        self._wakeup.wake()
+
+    def wake(self) -> None:
+        """End the wait of ``step``; from any thread or signal handler."""
+        self._wakeup.wake()
+
+    def step(self, timeout: float | None = 0.0) -> int:
+        """Wait for news, handle all that is there and give the number of calls that took.
+
+        Args:
+            timeout: how long to wait at most, in seconds; None as long as it takes.
+        """
+        news = self._selector.select(self._wait(timeout))
+        for key, events in news:
+            self._notify(key.data, events)
+        return len(news) + self._run_timers() + self._run_soon()
+
+    def next_timeout(self) -> float | None:
+        """How long ``step`` may wait without being late, in seconds; None if only news can end its wait."""
+        if self._soon:
+            return 0.0
+        due = self.timers.next_due()
+        return None if due is None else max(0.0, due - self.timers.now())
+
+    def fileno(self) -> int:
+        """A file descriptor that is readable when ``step`` has news to handle; for another loop to watch."""
+        return self._selector.fileno()
+
+    def signal_fileno(self) -> int:
+        """What to give to ``signal.set_wakeup_fd``, so that a signal ends the wait of ``step``."""
+        return self._wakeup.signal_fileno()
+
+    def close(self) -> None:
+        """Give up the selector and the wake-up; what is still registered is forgotten. May be called again."""
+        self.closed = True
+        self._soon.clear()
+        self._wakeup_watch.close()
+        self._selector.close()
+        self._wakeup.close()
+
+    def _wait(self, timeout: float | None) -> float:
+        waits = (timeout, self.next_timeout(), _LONGEST_WAIT)
+        return min(wait for wait in waits if wait is not None)
+
+    def _notify(self, watch: Watch, events: int) -> None:
+        # A callback before this one may have closed the descriptor and opened another of the same number: this
+        # entry then still speaks of the old one, which wants nothing any more.
+        events &= watch.events
+        if not events:
+            return
+        try:
+            watch.ready(events & READ != 0, events & WRITE != 0)
+        except Exception:
+            logger.exception("unexpected error in %r", watch.ready)
+
+    def _run_timers(self) -> int:
+        try:
+            return self.timers.run_due()
+        except Exception:
+            logger.exception("unexpected error in a timer")
+            return 1
+
+    def _run_soon(self) -> int:
+        # Only those that are here now: one that asks for another turn lets the sockets have theirs first.
+        return self._run([self._soon.popleft() for _ in range(len(self._soon))])
+
+    def _woken(self, readable: bool, writable: bool) -> None:
+        self._wakeup.drain()
+        self._run(self._mailbox.drain())
+
+    def _run(self, callbacks: list[Callback]) -> int:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                logger.exception("unexpected error in %r", callback)
+        return len(callbacks)

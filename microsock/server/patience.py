@@ -1,0 +1,187 @@
+"""How long a connection waits, and for what: every wait of its session as a named deadline.
+
+The session says what it waits for, the settings how long; this arms, moves and enforces. Knows no transport.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..exchange import Exchange
+from ..protocol.events import Waiting
+from ..site import Site
+from .progress import Progress
+from .timers import Deadlines, Timers
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+__all__ = ["Patience"]
+
+# How long the peer may take to close after we have, and an idle connection to send one more request while draining.
+_LINGER, _DRAIN = 1.0, 0.5
+# How many times within the write timeout to see whether the peer takes anything.
+_LOOKS = 8
+
+
+class Patience:
+    """The deadlines of one connection. Call ``look`` at the end of each of its turns."""
+
+    __slots__ = (
+        "_connection", "_deadlines", "_exchange", "_inbound", "_now", "_outbound", "_pinged_at", "_settings", "_site",
+        "_wait",
+    )  # fmt: skip
+
+    def __init__(self, connection: Connection, exchange: Exchange, site: Site, timers: Timers) -> None:
+        self._connection = connection
+        self._exchange = exchange
+        self._site = site
+        self._settings = site.settings
+        self._now = timers.now
+        self._deadlines = Deadlines(timers, self._passed)
+        self._wait: tuple[Waiting, int] | None = None
+        self._inbound: Progress | None = None
+        self._outbound: Progress | None = None
+        self._pinged_at = 0  # bytes received when the last ping was sent
+
+    def look(self) -> None:
+        """See what the connection waits for by now."""
+        wait = (self._exchange.session.waiting, self._exchange.answered)
+        if wait != self._wait:
+            self._wait = wait
+            self._start_wait(wait[0])
+        elif wait[0] is Waiting.BODY:
+            self._check_body()
+        if not self._connection.queued_bytes:
+            self._deadlines.clear("write")
+            self._outbound = None
+        elif self._outbound is None:
+            self._outbound = self._from_here(self._connection.acknowledged)
+            self._deadlines.set("write", self._now() + self._settings.write_timeout / _LOOKS)
+
+    def drain(self) -> None:
+        """The server stops: half a second for a request that is on its way, nothing for a half-read head."""
+        waiting = self._exchange.session.waiting
+        if waiting is Waiting.IDLE:
+            self._deadlines.set("wait", self._now() + _DRAIN)
+        elif waiting is Waiting.HEAD:
+            self._exchange.session.http.abandon()
+
+    def linger(self) -> None:
+        """We have closed our side: wait for the peer to close its own."""
+        for name in ("wait", "write", "ping", "pong"):
+            self._deadlines.clear(name)
+        self._outbound = self._from_here(self._connection.acknowledged)
+        self._deadlines.set("linger", self._now() + _LINGER)
+
+    def end(self) -> None:
+        """Nothing is waited for any more."""
+        self._deadlines.close()
+
+    def _from_here(self, count: int) -> Progress:
+        return Progress(self._now(), count)
+
+    def _passed(self, name: str) -> None:
+        self._connection.guarded(partial(_ENFORCE[name], self))
+        self._connection.handle(False, False)
+
+    # What the session waits for.
+
+    def _start_wait(self, waiting: Waiting) -> None:
+        seconds = self._seconds(waiting)
+        if seconds is None:
+            self._deadlines.clear("wait")
+        else:
+            self._deadlines.set("wait", self._now() + seconds)
+        self._inbound = self._from_here(self._connection.received) if waiting is Waiting.BODY else None
+        if waiting is Waiting.MESSAGE and self._settings.ping_interval is not None:
+            self._deadlines.set("ping", self._now() + self._settings.ping_interval)
+
+    def _seconds(self, waiting: Waiting) -> float | None:
+        settings = self._settings
+        if waiting is Waiting.IDLE:
+            if self._site.draining:
+                return _DRAIN
+            return settings.keep_alive_timeout if self._exchange.answered else settings.head_timeout
+        if waiting is Waiting.HEAD:
+            return settings.head_timeout
+        if waiting is Waiting.BODY:
+            return settings.body_timeout
+        return settings.close_timeout if waiting is Waiting.CLOSE else None
+
+    def _end_wait(self) -> None:
+        if self._exchange.session.waiting is not Waiting.CLOSE:
+            self._exchange.time_out()
+        elif self._connection.queued_bytes:
+            # The peer cannot answer a Close that has not left yet; the write deadline watches over that.
+            self._deadlines.set("wait", self._now() + self._settings.close_timeout)
+        else:
+            self._connection.abort()
+
+    def _check_body(self) -> None:
+        # A body that makes progress has more time, unless it is a trickle that keeps us waiting on purpose.
+        progress = self._inbound
+        if progress is None or not progress.moved(self._now(), self._connection.received):
+            return
+        if progress.too_slow(self._settings.body_timeout, self._settings.min_rate):
+            self._end_wait()
+        else:
+            self._deadlines.set("wait", self._now() + self._settings.body_timeout)
+
+    # What the peer takes.
+
+    def _check_writing(self) -> None:
+        timeout, progress = self._settings.write_timeout, self._outbound
+        if progress is None:
+            return
+        progress.moved(self._now(), self._connection.acknowledged)
+        if progress.stuck(timeout) or progress.too_slow(timeout, self._settings.min_rate):
+            self._connection.abort()
+        else:
+            self._deadlines.set("write", self._now() + timeout / _LOOKS)
+
+    def _check_lingering(self) -> None:
+        # The last answer may still be on its way to a slow peer.
+        progress = self._outbound
+        assert progress is not None
+        progress.moved(self._now(), self._connection.acknowledged)
+        taken = self._connection.acknowledged == self._connection.sent
+        timeout = self._settings.write_timeout
+        if taken or progress.stuck(timeout) or progress.too_slow(timeout, self._settings.min_rate):
+            self._connection.abort()
+        else:
+            self._deadlines.set("linger", self._now() + _LINGER)
+
+    # Whether a WebSocket's peer is still there (RFC 6455 section 5.5.2).
+
+    def _ping(self) -> None:
+        conversation, interval = self._exchange.conversation, self._settings.ping_interval
+        if conversation is None or conversation.close_code is not None or interval is None:
+            return
+        self._deadlines.set("ping", self._now() + interval)
+        if self._deadlines.get("pong") is None or self._connection.received > self._pinged_at:
+            conversation.ping(b"")
+            self._pinged_at = self._connection.received
+            self._inbound = self._from_here(self._connection.acknowledged)
+            self._deadlines.set("pong", self._now() + self._settings.ping_timeout)
+
+    def _check_pong(self) -> None:
+        if self._connection.received > self._pinged_at:
+            return  # whatever came since shows that the peer lives; a long message may stand before its pong
+        # While we do not read, its pong cannot come; while it takes what we send, our ping may still be on its way.
+        progress = self._inbound
+        assert progress is not None
+        if progress.moved(self._now(), self._connection.acknowledged) or not self._connection.reading:
+            self._deadlines.set("pong", self._now() + self._settings.ping_timeout)
+        else:
+            self._connection.abort()
+
+
+_ENFORCE = {
+    "wait": Patience._end_wait,
+    "write": Patience._check_writing,
+    "linger": Patience._check_lingering,
+    "ping": Patience._ping,
+    "pong": Patience._check_pong,
+}

@@ -1,0 +1,104 @@
+"""Whether a function can be called the way it will be, found out when it is registered.
+
+Knows functions, methods, partials and objects with ``__call__``; knows nothing of what they are for.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, get_type_hints
+
+from .errors import BadRule
+
+__all__ = ["check_call", "handler_name", "is_generator", "parameter_type"]
+
+AnyCallable = Callable[..., Any]
+
+
+def handler_name(handler: object) -> str:
+    """What to call a handler in messages: its function's name, or its class's for an object."""
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    name = getattr(handler, "__name__", None)
+    return name if isinstance(name, str) else type(handler).__name__
+
+
+def check_call(handler: AnyCallable, positional: tuple[str, ...], keywords: Iterable[str], caller: str) -> None:
+    """Make sure that ``handler(*positional, **keywords)`` can be called; the words are the arguments' names.
+
+    What is called counts: a decorator that takes ``*args`` fits everything, whatever it wraps.
+    Raises ``BadRule`` naming the handler, what it takes, and what ``caller`` (``rule '/users'``) gives it.
+    """
+    if not callable(handler):
+        raise BadRule(f"{caller} needs a function, not {handler!r}")
+    name = handler_name(handler)
+    _check_synchronous(handler, name)
+    keywords = tuple(keywords)
+    try:
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except ValueError:  # a function written in C that does not tell
+        return
+    try:
+        signature.bind(*positional, **dict.fromkeys(keywords))
+    except TypeError:
+        given = ", ".join((*positional, *keywords))
+        raise BadRule(f"handler {name!r} takes {_bare(signature)}, but {caller} calls it with ({given})") from None
+
+
+def is_generator(handler: AnyCallable) -> bool:
+    """Whether a call gives a generator; seen through ``functools.wraps``, partials and ``__call__``."""
+    return inspect.isgeneratorfunction(_innermost(handler))
+
+
+def parameter_type(handler: AnyCallable, index: int) -> Any:
+    """The annotation of a positional parameter, resolved; ``Any`` where there is none or it cannot be resolved.
+
+    Only this one is resolved: the others may be imported for type checkers alone.
+    """
+    function = _innermost(handler)
+    try:
+        annotation = list(inspect.signature(handler).parameters.values())[index].annotation
+    except (IndexError, ValueError):
+        return Any
+    if annotation is inspect.Parameter.empty:
+        return Any
+
+    def probe() -> None: ...
+
+    probe.__annotations__ = {"parameter": annotation}
+    try:
+        return get_type_hints(probe, getattr(function, "__globals__", {}))["parameter"]
+    except Exception:  # evaluating what somebody wrote in quotes can raise anything
+        return Any
+
+
+def _check_synchronous(handler: AnyCallable, name: str) -> None:
+    # Not seen through functools.wraps: a decorator may well run what it wraps to its end.
+    function = _function(handler)
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise BadRule(
+            f"handler {name!r} is 'async def'; write 'def', and 'yield from sleep(…)' where it waits: "
+            "microsock calls plain functions and runs no event loop"
+        )
+
+
+def _innermost(handler: AnyCallable) -> AnyCallable:
+    function = _function(handler)
+    while hasattr(function, "__wrapped__"):
+        function = _function(function.__wrapped__)
+    return function
+
+
+def _function(handler: AnyCallable) -> AnyCallable:
+    while isinstance(handler, functools.partial):
+        handler = handler.func
+    if inspect.isroutine(handler) or isinstance(handler, type) or hasattr(handler, "__wrapped__"):
+        return handler
+    return type(handler).__call__
+
+
+def _bare(signature: inspect.Signature) -> str:
+    parameters = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))

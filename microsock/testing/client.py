@@ -1,0 +1,141 @@
+"""The test client: httpx on the outside, the app's own server code on the inside, memory in between.
+
+Knows httpx, and is with its neighbours the only place that does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ..errors import SetupError
+from ..request import Address
+from .errors import WebSocketRefused
+from .http import MemoryNetwork
+from .memory import CAPACITY
+from .pending import PendingAnswer
+from .raw import RawConnection
+from .websocket import WebSocketClient, handshake_headers
+from .world import World
+
+if TYPE_CHECKING:
+    from ..app import App
+
+__all__ = ["TestClient"]
+
+
+class TestClient(httpx.Client):
+    """An ``httpx.Client`` whose network is a microsock server in memory, on a clock that only ``advance`` moves.
+
+    What goes over the wire is what a socket would carry: parsing, framing, keep-alive and masking are exercised on
+    both ends. The app's ``on_start`` functions run when the client is made, ``on_stop`` when it is closed.
+
+    Args:
+        app: the app to serve.
+        client: address and port from which it connects; one request may come from elsewhere by
+            ``extensions={"client": ("10.0.0.7", 1)}``.
+        base_url: what paths are relative to; with ``https`` requests count as secure.
+        headers, cookies, follow_redirects: as for ``httpx.Client``.
+        settings: any of the app's settings, stronger than what the app says; the environment is not read.
+
+    Raises ``BadSetting`` for a setting that there is not.
+    """
+
+    __test__ = False  # it is not a test, though its name says so to pytest
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        workers: int = 1,
+        client: tuple[str, int] = ("127.0.0.1", 50000),
+        base_url: str = "http://testserver",
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        follow_redirects: bool = False,
+        **settings: object,
+    ) -> None:
+        if workers != 1:
+            raise SetupError(f"test_client(workers={workers!r}) is not supported yet; leave it out")
+        self.app = app
+        self.world = World(app, settings)
+        self._address = Address(*client)
+        self._network = MemoryNetwork(self.world, self._address)
+        super().__init__(
+            transport=self._network,
+            base_url=base_url,
+            headers=headers,
+            cookies=dict(cookies or {}),
+            follow_redirects=follow_redirects,
+            timeout=None,
+            trust_env=False,
+        )
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass: everything that comes due on the way happens, in order."""
+        self.world.advance(seconds)
+
+    def start(self, method: str, url: str, **options: Any) -> PendingAnswer:
+        """Send a request and do not wait for its answer. Arguments as for ``request``; redirects are not followed."""
+        request = self.build_request(method, url, **options)
+        return PendingAnswer(self._network, self._network.begin(request), request, self.cookies.extract_cookies)
+
+    def websocket(
+        self,
+        url: str,
+        *,
+        subprotocols: Sequence[str] = (),
+        headers: Mapping[str, str] | None = None,
+        origin: str | None = None,
+        **options: Any,
+    ) -> WebSocketClient:
+        """Open a WebSocket; use it under ``with``.
+
+        Args:
+            url: a path, or a whole URL.
+            subprotocols: offered in this order.
+            headers: added to the handshake, or in place of its own lines.
+            origin: as a browser would send it; none by default.
+            options: ``params``, ``cookies``, ``extensions`` as for ``request``.
+
+        Raises ``WebSocketRefused`` with the answer if that is not 101.
+        """
+        lines = httpx.Headers(handshake_headers(subprotocols, origin))
+        lines.update(headers)
+        request = self.build_request("GET", url, headers=lines, **options)
+        connection = self._network.begin(request)
+        response = self._network.answer(connection, request)
+        self.cookies.extract_cookies(response)
+        if response.status_code != 101:
+            response.read()
+            raise WebSocketRefused(response)
+        return WebSocketClient(connection, response)
+
+    def raw(self, data: bytes) -> bytes:
+        """Send bytes over a new connection, give everything that comes back at once, and hang up."""
+        with self.raw_connection() as connection:
+            connection.send(data)
+            return connection.receive()
+
+    def raw_connection(self, *, client: tuple[str, int] | None = None, capacity: int = CAPACITY) -> RawConnection:
+        """A connection to write bytes to.
+
+        Args:
+            client: the address it comes from; by default this client's.
+            capacity: how many bytes the server may send ahead of what is received.
+        """
+        address = self._address if client is None else Address(*client)
+        return RawConnection(self.world.connect(address, capacity=capacity))
+
+    def drain(self) -> None:
+        """Ask the server to stop, as TERM does: WebSockets get 1001, answers that run have the ``grace`` setting.
+
+        Nothing refuses new connections, and ``on_stop`` functions still wait for ``close``.
+        """
+        self.world.drain()
+
+    def transcript(self) -> str:
+        """What went over the wires so far, with virtual times."""
+        return self.world.transcript.text()

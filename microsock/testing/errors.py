@@ -1,0 +1,28 @@
+"""What the test client raises: the test asks for something that cannot happen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..errors import MicrosockError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["RestlessApp", "StillWaiting", "WebSocketRefused"]
+
+
+class StillWaiting(MicrosockError, TimeoutError):
+    """Nothing has come, and nothing will come before the clock is moved or the test sends more."""
+
+
+class RestlessApp(MicrosockError):
+    """The app goes on and on at one instant of the virtual clock."""
+
+
+class WebSocketRefused(MicrosockError):
+    """A handshake was answered, but not by 101; ``response`` is the answer, read to its end."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__(f"the handshake was refused: {response.status_code} {response.reason_phrase}")
+        self.response = response

@@ -1,0 +1,168 @@
+"""The server's world without a kernel: a clock that stands still, timers, a queue of calls and connections in memory.
+
+Runs the real ``Site`` and ``Connection``. Knows nothing of HTTP clients. Nothing happens by itself: ``settle`` runs
+what can run now, ``advance`` moves the clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ..request import Address
+from ..server.connection import Connection
+from ..server.dates import HttpDate
+from ..server.timers import Timers
+from ..settings import resolve
+from ..site import Site
+from .errors import RestlessApp
+from .memory import CAPACITY, MemoryTransport
+from .transcript import Transcript
+
+if TYPE_CHECKING:
+    from ..app import App
+
+__all__ = ["World", "Wire"]
+
+# What the date is when a virtual clock starts at 0: 1 January 2026, 00:00 UTC.
+_BIRTHDAY = 1_767_225_600
+# Sums of seconds are not exact: 0.1 ten times over is to reach what is due after 1.0.
+_SLACK = 1e-6
+_MOST_TURNS = 100_000
+
+
+class World:
+    """One app served on a virtual clock.
+
+    Args:
+        app: what is served; its ``on_start`` functions run at once, its ``on_stop`` functions at ``close``.
+        settings: by name, stronger than the app's own; the environment is not read.
+    """
+
+    def __init__(self, app: App, settings: Mapping[str, object]) -> None:
+        self._clock = 0.0
+        self._calls: deque[Callable[[], None]] = deque()
+        self._wires: list[Wire] = []
+        self._numbers = itertools.count(1)
+        self._ids = map("ws{}".format, itertools.count(1))
+        self._running = self._closed = False
+        self.transcript = Transcript(self.now)
+        self.timers = Timers(self.now)
+        self.site = Site(
+            app,
+            resolve(settings, app.settings_given),
+            now=self.now,
+            call_at=self.timers.call_at,
+            call_soon=self._calls.append,
+            post=self._calls.append,
+            new_id=self._ids.__next__,
+            http_date=HttpDate(lambda: _BIRTHDAY + self._clock),
+        )
+        self.site.start()
+
+    def now(self) -> float:
+        """The virtual time: seconds since this world began."""
+        return self._clock
+
+    def connect(self, client: Address, *, scheme: str = "http", capacity: int = CAPACITY) -> Wire:
+        """A new connection from ``client``; ``capacity`` is what the server may send ahead of it, in bytes."""
+        if self._closed:
+            raise RuntimeError("the test client is closed")
+        wire = Wire(self, next(self._numbers), client, scheme, capacity)
+        self._wires.append(wire)
+        return wire
+
+    def settle(self) -> None:
+        """Run until nothing more can happen at this instant.
+
+        Raises ``RestlessApp`` where that never comes, and ``RuntimeError`` when a handler calls the client that
+        waits for it.
+        """
+        if self._running:
+            raise RuntimeError("a handler uses the test client that waits for this handler; a server would stand still")
+        self._running = True
+        try:
+            if not any(not self._turn() for _ in range(_MOST_TURNS)):
+                raise RestlessApp(
+                    f"the app was still busy after {_MOST_TURNS} turns of the loop with the clock at rest"
+                )
+        finally:
+            self._running = False
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, stopping at each timer that comes due on the way, in order."""
+        if seconds < 0:
+            raise ValueError(f"time runs forwards only, not by {seconds!r} seconds")
+        end = self._clock + seconds
+        self.settle()
+        while (due := self.timers.next_due()) is not None and due <= end + _SLACK:
+            self._clock = max(self._clock, due)
+            self.settle()
+        self._clock = max(self._clock, end)
+
+    def drain(self) -> None:
+        """Ask the site to stop, as TERM does: what runs has the grace time, what is open after it is cut."""
+        self.site.draining = True
+        for wire in self._wires:
+            wire.connection.drain()
+        self.timers.call_at(self._clock + self.site.settings.grace, self._cut)
+        self.settle()
+
+    def close(self) -> None:
+        """Hang up every connection and stop the site. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for wire in self._wires:
+            wire.transport.hang_up()
+        self.settle()
+        self._cut()
+        self.site.stop()
+        self.settle()
+
+    def _cut(self) -> None:
+        for wire in self._wires:
+            wire.connection.abort()
+
+    def _turn(self) -> bool:
+        # One turn of the loop; whether anything happened.
+        called = self._run_calls()
+        fired = self.timers.run_due()
+        moved = [wire for wire in tuple(self._wires) if wire.turn()]
+        self._wires = [wire for wire in self._wires if wire.reader is not None or not wire.transport.closed]
+        return bool(called or fired or moved)
+
+    def _run_calls(self) -> int:
+        # Only those that wait already: what they add has its turn later, as on the real loop.
+        count = len(self._calls)
+        for _ in range(count):
+            self._calls.popleft()()
+        return count
+
+
+class Wire:
+    """The client's end of one connection. Nothing runs by what is done here; ``world.settle`` runs it.
+
+    Attributes:
+        reader: called when there is something to take; it says whether it took anything. A client that reads
+            only when it is asked to has none.
+    """
+
+    def __init__(self, world: World, number: int, client: Address, scheme: str, capacity: int) -> None:
+        self.world = world
+        self.transport = MemoryTransport(capacity, partial(world.transcript.note, number))
+        self.reader: Callable[[], bool] | None = None
+        self.connection = Connection(
+            world.site, self.transport, world.timers, client=client, scheme=scheme, on_closed=lambda connection: None
+        )
+
+    def turn(self) -> bool:
+        """Let the server, then the client's reader, go on; whether either had anything to do."""
+        readable, writable = self.transport.ready()
+        if readable or writable:
+            self.connection.handle(readable, writable)
+        read = self.reader is not None and self.transport.has_output and self.reader()
+        return readable or writable or read

@@ -1,0 +1,59 @@
+"""Who is subscribed to which topic.
+
+Knows nothing of connections: a member is anything hashable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+__all__ = ["Topics"]
+
+M = TypeVar("M", bound=Hashable)
+
+
+class Topics(Generic[M]):
+    """Topics and their members, in order of subscription. A topic exists while it has a member."""
+
+    __slots__ = ("_members", "_topics")
+
+    def __init__(self) -> None:
+        self._members: dict[str, dict[M, None]] = {}
+        self._topics: dict[M, dict[str, None]] = {}
+
+    def subscribe(self, topic: str, member: M) -> None:
+        """Put a member on a topic; one that is there keeps its place."""
+        self._members.setdefault(topic, {})[member] = None
+        self._topics.setdefault(member, {})[topic] = None
+
+    def unsubscribe(self, topic: str, member: M) -> None:
+        """Take a member off a topic; nothing happens if it is not there."""
+        if topic in self._topics.get(member, ()):
+            _remove(self._topics, member, topic)
+            _remove(self._members, topic, member)
+
+    def discard(self, member: M) -> None:
+        """Take a member off all its topics, when it has gone."""
+        for topic in self._topics.pop(member, ()):
+            _remove(self._members, topic, member)
+
+    def members(self, topic: str) -> tuple[M, ...]:
+        """The members of a topic as they are now; a change while you walk them does not matter."""
+        return tuple(self._members.get(topic, ()))
+
+    def count(self, topic: str) -> int:
+        """How many members a topic has."""
+        return len(self._members.get(topic, ()))
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Hashable)
+
+
+def _remove(table: dict[K, dict[V, None]], key: K, value: V) -> None:
+    # An empty set of members is dropped, or topics named after users would pile up.
+    values = table[key]
+    del values[value]
+    if not values:
+        del table[key]

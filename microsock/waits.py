@@ -1,0 +1,74 @@
+"""What a generator handler waits for, and the type of everything that waits.
+
+A verb (``ws.text()``, ``sleep(1)``) yields one ``Wait`` to whoever drives the handler and returns what it is sent.
+Knows no clock and no connection: the driver does the waiting.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from dataclasses import dataclass
+from types import GeneratorType
+from typing import Any, TypeAlias, TypeVar
+
+__all__ = ["Flushed", "Receive", "Sleep", "Wait", "Waiting", "expect_wait", "sleep"]
+
+T = TypeVar("T")
+
+
+class Wait:
+    """Something to wait for; only verbs make one."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receive(Wait):
+    """The next message; the driver sends a str or bytes, or throws ``TimeoutError`` or ``WebSocketClosed``.
+
+    ``timeout`` is in seconds; None waits as long as the connection lasts.
+    """
+
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep(Wait):
+    """So many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed(Wait):
+    """That what was sent has left the queue of this connection."""
+
+
+# What a handler or a helper generator that waits and then returns a T is annotated with.
+Waiting: TypeAlias = Generator[Wait, Any, T]
+
+
+def sleep(seconds: float) -> Waiting[None]:
+    """Pause a generator handler; to be called behind ``yield from``. Raises ``ValueError`` for a negative number."""
+    yield Sleep(checked_seconds("sleep", seconds))
+
+
+def checked_seconds(verb: str, seconds: float) -> float:
+    """A duration as a float, or ``ValueError`` naming the verb it was given to."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise ValueError(f"{verb} takes a number of seconds from 0 up, not {seconds!r}")
+    return float(seconds)
+
+
+def expect_wait(yielded: object, handler: str) -> Wait:
+    """What a generator handler yielded, if it is a ``Wait``; else ``TypeError`` saying what to write instead."""
+    if isinstance(yielded, Wait):
+        return yielded
+    if isinstance(yielded, GeneratorType):
+        raise TypeError(f"handler {handler!r} yielded {yielded.__name__}(…); write 'yield from' in front of it")
+    if yielded is None:
+        raise TypeError(f"handler {handler!r} has a bare 'yield'; write 'message = yield from ws.receive()'")
+    raise TypeError(
+        f"handler {handler!r} yielded {yielded!r:.60}; write 'ws.send(…)' to send and 'yield from ws.receive()' to wait"
+    )
