@@ -1,0 +1,1 @@
+"""WebSockets: echo, publish, idle connections and start-up, driven by a client of our own."""

@@ -1,0 +1,1 @@
+"""Tests of the protocol half: bytes in, events out; answers in, bytes out."""

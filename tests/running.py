@@ -1,0 +1,84 @@
+"""A real `python -m microsock` process on loopback, for the tests whose subject that is."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+# Far beyond what any of it takes; reached only when something hangs.
+PATIENCE = 30.0
+
+
+class Running:
+    """A server that listens.
+
+    Attributes:
+        url: where, as the banner says.
+        process: to signal it.
+        errors: the lines it has written to standard error.
+        reader: the thread that reads them, until the process ends.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], url: str, errors: list[str], reader: threading.Thread) -> None:
+        self.process = process
+        self.url = url
+        self.errors = errors
+        self.reader = reader
+
+    @property
+    def websocket_url(self) -> str:
+        """The same address for a WebSocket."""
+        return self.url.replace("http", "ws", 1)
+
+    @property
+    def port(self) -> int:
+        """The port that `--port 0` found."""
+        return int(self.url.rpartition(":")[2])
+
+    def stop(self) -> int:
+        """Ask it to stop as a terminal or supervisor would, and give its exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def running(*arguments: str, port: int = 0) -> Iterator[Running]:
+    """Run `python -m microsock` with these arguments until the block ends; it must exit with 0 and log no traceback."""
+    command = [sys.executable, "-m", "microsock", "--port", str(port), *arguments]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            server = wait_for_banner(process)
+            yield server
+            if process.poll() is None:
+                assert server.stop() == 0, "\n".join(server.errors)
+            server.reader.join(PATIENCE)
+            assert not any("Traceback" in line for line in server.errors), "\n".join(server.errors)
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def wait_for_banner(process: subprocess.Popen[str]) -> Running:
+    """Read standard error until the address line, which comes only once the socket accepts; then keep reading."""
+    assert process.stderr is not None
+    errors: list[str] = []
+    for line in process.stderr:
+        errors.append(line.rstrip())
+        if found := re.search(r"Listening on (http://\S+)", line):
+            reader = threading.Thread(target=keep_reading, args=(process.stderr, errors), daemon=True)
+            reader.start()
+            return Running(process, found[1], errors, reader)
+    raise AssertionError("the server did not start:\n" + "\n".join(errors))
+
+
+def keep_reading(stream: Iterator[str], errors: list[str]) -> None:
+    # A full pipe would stop the server in the middle of a log line.
+    errors.extend(line.rstrip() for line in stream)

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import resource
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from microsock.request import Address
+from microsock.server.listener import Listener, connection_limit
+from microsock.server.loop import Loop
+
+from .clock import Clock
+
+pytestmark = pytest.mark.server
+
+
+class Sparse(socket.socket):
+    """A listening socket that accepts only while the system has something to give."""
+
+    errors: list[int]
+
+    def accept(self) -> tuple[socket.socket, tuple[str, int]]:
+        if self.errors:
+            number = self.errors.pop(0)
+            raise OSError(number, os.strerror(number))
+        return super().accept()
+
+
+class Desk:
+    """A listener on a clock, its clients, and those whom it let in."""
+
+    def __init__(self, max_connections: int = 100, sockets: int = 1) -> None:
+        self.clock = Clock()
+        self.loop = Loop(self.clock)
+        self.listening = [self.bound() for _ in range(sockets)]
+        self.accepted: list[tuple[socket.socket, Address]] = []
+        self.clients: list[socket.socket] = []
+        self.listener = Listener(list(self.listening), self.loop, max_connections=max_connections, accepted=self.let_in)
+
+    def bound(self) -> Sparse:
+        sock = Sparse()
+        sock.errors = []
+        sock.bind(("127.0.0.1", 0))
+        sock.listen(100)
+        sock.setblocking(False)
+        return sock
+
+    def let_in(self, sock: socket.socket, client: Address) -> None:
+        self.accepted.append((sock, client))
+
+    def connect(self, count: int = 1, to: int = 0) -> None:
+        for _ in range(count):
+            self.clients.append(socket.create_connection(self.listening[to].getsockname()))
+
+    def turns(self, count: int = 1, at: float | None = None) -> int:
+        """How many are in after that many turns."""
+        if at is not None:
+            self.clock.now = at
+        for _ in range(count):
+            self.loop.step()
+        return len(self.accepted)
+
+    def leave(self) -> None:
+        """One of those inside leaves."""
+        self.accepted.pop()[0].close()
+        self.listener.released()
+
+    def close(self) -> None:
+        self.listener.close()
+        self.loop.close()
+        for sock in [*self.clients, *(sock for sock, _ in self.accepted)]:
+            sock.close()
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    desk = Desk()
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def small() -> Iterator[Desk]:
+    desk = Desk(max_connections=2)
+    yield desk
+    desk.close()
+
+
+def test_a_client_is_let_in_with_its_address(desk: Desk) -> None:
+    assert desk.turns() == 0
+    desk.connect()
+    assert desk.turns() == 1
+    assert desk.accepted[0][1] == Address(*desk.clients[0].getsockname())
+    assert desk.listener.connections == 1
+
+
+def test_one_turn_accepts_at_most_16_so_that_others_get_theirs(desk: Desk) -> None:
+    desk.connect(40)
+    assert desk.turns() == 16
+    assert desk.turns() == 32
+    assert desk.turns() == 40
+
+
+def test_all_its_sockets_are_listened_on() -> None:
+    desk = Desk(sockets=2)
+    desk.connect(to=0)
+    desk.connect(to=1)
+    assert desk.turns() == 2
+    desk.close()
+
+
+def test_past_the_most_connections_clients_wait_until_one_leaves(small: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    small.connect(5)
+    assert small.turns(3) == 2
+    assert "max_connections is reached (2); new clients wait" in caplog.text
+    small.leave()
+    assert small.turns(3) == 2
+    small.leave()
+    small.leave()
+    assert small.turns(3) == 2
+
+
+def test_at_the_limit_the_loop_rests(small: Desk) -> None:
+    small.connect(5)
+    small.turns()
+    assert small.loop.step() == 0
+
+
+def test_a_server_at_its_limit_writes_one_line_a_second(small: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    small.connect(30)
+    for tenth in range(25):
+        small.turns(at=tenth / 10)
+        if tenth:
+            small.leave()
+    assert len(caplog.records) == 3
+
+
+def test_a_client_that_gave_up_in_the_backlog_is_passed_over(desk: Desk) -> None:
+    desk.listening[0].errors = [errno.ECONNABORTED]
+    desk.connect()
+    assert desk.turns() == 1
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+def test_without_descriptors_it_looks_away_longer_and_longer_up_to_a_second(number: int, desk: Desk) -> None:
+    desk.listening[0].errors = [number] * 6
+    desk.connect()
+    pauses = []
+    while not desk.turns():
+        assert desk.loop.step() == 0
+        wait = desk.loop.next_timeout()
+        assert wait is not None
+        pauses.append(wait)
+        desk.turns(at=desk.clock.now + wait)
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+
+
+def test_after_it_could_accept_again_the_pauses_are_short_again(desk: Desk) -> None:
+    desk.listening[0].errors = [errno.EMFILE, errno.EMFILE]
+    desk.connect()
+    desk.turns()
+    desk.turns(2, at=0.1)
+    assert desk.turns(2, at=0.4) == 1
+    desk.listening[0].errors = [errno.EMFILE]
+    desk.connect()
+    desk.turns()
+    assert desk.loop.next_timeout() == pytest.approx(0.1)
+
+
+def test_while_it_looks_away_it_writes_one_line_a_second(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.listening[0].errors = [errno.EMFILE] * 1000
+    desk.connect()
+    for tenth in range(30):
+        desk.turns(3, at=tenth / 10)
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 3
+    assert messages[0] == "cannot accept a connection: Too many open files (0 are open); new clients wait"
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+
+
+def test_a_client_that_cannot_be_served_is_closed_and_not_counted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(sock: socket.socket, client: Address) -> None:
+        raise RuntimeError("nobody at home")
+
+    listener = Listener([desk.bound()], desk.loop, max_connections=5, accepted=refuse)
+    with socket.create_connection(listener.sockets[0].getsockname()) as client:
+        desk.turns()
+        assert client.recv(100) == b""
+    assert listener.connections == 0
+    assert "nobody at home" in caplog.text
+    listener.close()
+
+
+def test_before_it_closes_it_accepts_who_waits(desk: Desk) -> None:
+    desk.connect(20)
+    desk.listener.accept_waiting(100)
+    assert len(desk.accepted) == 20
+
+
+def test_who_connects_all_the_time_cannot_keep_it_from_closing(desk: Desk) -> None:
+    desk.connect(20)
+    desk.listener.accept_waiting(5)
+    assert len(desk.accepted) == 5
+
+
+def test_closed_while_it_looked_away_it_stays_closed(desk: Desk) -> None:
+    desk.listening[0].errors = [errno.EMFILE]
+    desk.connect()
+    desk.turns()
+    where = desk.listening[0].getsockname()
+    desk.listener.close()
+    assert desk.turns(2, at=5) == 0
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(where)
+
+
+def test_the_limit_is_the_setting_or_what_the_descriptors_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (64, 64))
+    assert connection_limit(None) == 32
+    assert connection_limit(500) == 500
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (16, 16))
+    assert connection_limit(None) == 1

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from microsock.errors import Overloaded
+from microsock.server.loop import Loop
+
+from .clock import Clock
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def loop(clock: Clock) -> Iterator[Loop]:
+    loop = Loop(clock)
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+def test_news_is_handed_to_who_watches(loop: Loop, pair: Pair) -> None:
+    news: list[tuple[bool, bool]] = []
+    watch = loop.watch(pair[0].fileno(), lambda *ready: news.append(ready))
+    watch.want(True, False)
+    assert loop.step() == 0
+    pair[1].send(b"hello")
+    assert loop.step() == 1
+    watch.want(True, True)
+    loop.step()
+    watch.want(False, True)
+    loop.step()
+    assert news == [(True, False), (True, True), (False, True)]
+
+
+def test_who_wants_nothing_hears_nothing(loop: Loop, pair: Pair) -> None:
+    watch = loop.watch(pair[0].fileno(), lambda *ready: pytest.fail("called"))
+    watch.want(True, True)
+    watch.want(False, False)
+    pair[1].close()
+    assert loop.step() == 0
+
+
+def test_a_closed_watch_cannot_catch_the_next_descriptor_of_that_number(loop: Loop, pair: Pair) -> None:
+    watch = loop.watch(pair[0].fileno(), lambda *ready: None)
+    watch.want(True, False)
+    watch.close()
+    watch.close()
+    with pytest.raises(ValueError):
+        watch.want(True, False)
+
+
+def test_a_descriptor_closed_and_reused_within_one_batch_is_not_taken_for_the_old_one(loop: Loop) -> None:
+    ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
+    numbers = [sock.fileno() for sock in ours]
+    fresh: list[socket.socket] = []
+    heard: list[str] = []
+
+    def close_the_other(mine: int, readable: bool, writable: bool) -> None:
+        heard.append("old")
+        other = 1 - mine
+        watches[other].close()
+        ours[other].close()
+        fresh.extend(socket.socketpair())
+        assert fresh[0].fileno() == numbers[other]
+        loop.watch(numbers[other], lambda *ready: heard.append("new")).want(True, False)
+
+    watches = [loop.watch(numbers[index], partial(close_the_other, index)) for index in range(2)]
+    for index in range(2):
+        watches[index].want(True, False)
+        theirs[index].send(b"x")
+    loop.step()
+    assert heard == ["old"]
+    for sock in (*ours, *theirs, *fresh):
+        sock.close()
+
+
+def test_a_callback_that_raises_is_logged_and_the_others_are_called(
+    loop: Loop, pair: Pair, caplog: pytest.LogCaptureFixture
+) -> None:
+    called: list[str] = []
+
+    def fail(*ready: bool) -> None:
+        raise RuntimeError("broken callback")
+
+    watch = loop.watch(pair[0].fileno(), fail)
+    watch.want(False, True)
+    loop.timers.call_at(0, fail)
+    loop.timers.call_at(0, partial(called.append, "timer"))
+    loop.call_soon(fail)
+    loop.call_soon(partial(called.append, "soon"))
+    loop.step()
+    loop.step()
+    assert called == ["soon", "timer"]
+    assert sum("broken callback" in (record.exc_text or "") for record in caplog.records) == 4
+    watch.close()
+
+
+def test_keyboard_interrupts_pass_through(loop: Loop) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    loop.call_soon(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        loop.step()
+
+
+def test_a_call_soon_that_asks_for_another_lets_the_sockets_have_their_turn_first(loop: Loop, pair: Pair) -> None:
+    order: list[str] = []
+
+    def again() -> None:
+        order.append("soon")
+        if len(order) < 3:
+            loop.call_soon(again)
+
+    watch = loop.watch(pair[0].fileno(), lambda *ready: order.append("socket"))
+    watch.want(False, True)
+    loop.call_soon(again)
+    loop.step(timeout=None)
+    loop.step(timeout=None)
+    assert order == ["socket", "soon", "socket", "soon"]
+    watch.close()
+
+
+def test_the_wait_ends_with_the_next_timer(loop: Loop, clock: Clock) -> None:
+    assert loop.next_timeout() is None
+    loop.timers.call_at(5, list)
+    assert loop.next_timeout() == 5
+    clock.now = 6
+    assert loop.next_timeout() == 0
+    assert loop.step(timeout=None) == 1
+
+
+def test_a_call_soon_ends_the_wait_at_once(loop: Loop) -> None:
+    loop.timers.call_at(5, list)
+    loop.call_soon(list)
+    assert loop.next_timeout() == 0
+    assert loop.step(timeout=None) == 1
+
+
+def test_a_timer_in_a_thousand_years_is_no_overflow(loop: Loop) -> None:
+    loop.timers.call_at(1000 * 365 * 86400.0, list)
+    loop.wake()
+    assert loop.step(timeout=None) == 1
+
+
+def test_another_thread_ends_the_wait_and_its_call_runs_on_the_loops_thread(loop: Loop) -> None:
+    threads: list[threading.Thread] = []
+    other = threading.Thread(target=loop.post, args=(lambda: threads.append(threading.current_thread()),))
+    other.start()
+    loop.step(timeout=None)
+    other.join()
+    assert threads == [threading.current_thread()]
+
+
+def test_a_loop_that_is_too_far_behind_refuses_posts(loop: Loop) -> None:
+    for _ in range(10_000):
+        loop.post(list)
+    with pytest.raises(Overloaded):
+        loop.post(list)
+    loop.step()
+    loop.post(list)
+
+
+def test_an_outside_selector_sees_news_in_the_loops_own_descriptor(loop: Loop) -> None:
+    watcher = Loop()
+    woken: list[int] = []
+    watch = watcher.watch(loop.fileno(), lambda *ready: woken.append(loop.step()))
+    watch.want(True, False)
+    assert watcher.step() == 0
+    loop.post(list)
+    watcher.step()
+    assert woken == [1]
+    watcher.close()
+
+
+def test_a_closed_loop_takes_posts_and_wake_ups_without_effect() -> None:
+    loop = Loop()
+    loop.call_soon(lambda: pytest.fail("called"))
+    loop.close()
+    loop.post(lambda: pytest.fail("called"))
+    loop.wake()
+    assert loop.closed
+
+
+def test_closing_in_the_midst_of_a_turn_ends_the_turn(loop: Loop, pair: Pair) -> None:
+    loop.call_soon(lambda: pytest.fail("called"))
+    loop.wake()
+    watch = loop.watch(pair[0].fileno(), lambda *ready: loop.close())
+    watch.want(False, True)
+    assert loop.step() == 2
+    assert loop.closed
