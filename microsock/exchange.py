@@ -166,7 +166,8 @@ class Exchange:
         request = answer.request
         offered = offered_subprotocols(request)
         subprotocol = next((name for name in route.subprotocols if name in offered), None)
-        frames = self.session.accept(request, [], subprotocol, route.max_message_size, compression=False)
+        compression = self._site.settings.compression if route.compression is None else route.compression
+        frames = self.session.accept(request, [], subprotocol, route.max_message_size, compression)
         answer.log_upgrade()
         self._answer = None
         self._flush()

@@ -133,11 +133,16 @@ class Registry:
             origins: pages that may connect beside the server's own: ``["https://example.org"]``; ``"*"`` in it for all.
             subprotocols: those spoken, the best first.
             max_message_size: bytes, instead of the setting; 1009 past it.
-            compression: not supported yet.
+            compression: whether messages may be compressed (RFC 7692), instead of the setting.
             blocking: not supported yet.
         """
-        refuse_unsupported(compression=compression, blocking=blocking)
-        options = {"origins": origins, "subprotocols": subprotocols, "max_message_size": max_message_size}
+        refuse_unsupported(blocking=blocking)
+        options = {
+            "origins": origins,
+            "subprotocols": subprotocols,
+            "max_message_size": max_message_size,
+            "compression": compression,
+        }
         return WebSocketDecorator(rule, self.router.add_websocket, options)
 
     # Hooks.

@@ -87,6 +87,12 @@ class Settings:
         None, "count", "WebSocket", "most fragments of a message; by default 1024 and one more for each 64 bytes",
         optional=True, minimum=1,
     )  # fmt: skip
+    compression: bool = _setting(
+        False,
+        "switch",
+        "WebSocket",
+        "compress messages with clients that offer it (permessage-deflate); also per route",
+    )
     ping_interval: float | None = _setting(20.0, "seconds", "WebSocket", "between heartbeat pings", optional=True)
     ping_timeout: float = _setting(20.0, "seconds", "WebSocket", "for the pong to a heartbeat ping")
     access_log: bool = _setting(True, "switch", "Logging", "write a line for each answer to standard output")

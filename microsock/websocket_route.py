@@ -56,12 +56,13 @@ class WebSocketRoute(Generic[P]):
         origins: those let in beside the server's own, as ``scheme://host[:port]`` or ``null``; ``*`` for all.
         subprotocols: those spoken, the best first.
         max_message_size: bytes; None for the setting.
+        compression: whether messages may be compressed; None for the setting.
         hooks: the functions around the handler.
     """
 
     __slots__ = (
-        "expects", "handler", "hooks", "is_generator", "max_message_size", "name", "origins", "read", "rule",
-        "subprotocols",
+        "compression", "expects", "handler", "hooks", "is_generator", "max_message_size", "name", "origins", "read",
+        "rule", "subprotocols",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +73,7 @@ class WebSocketRoute(Generic[P]):
         origins: Iterable[str] | None = None,
         subprotocols: Iterable[str] = (),
         max_message_size: int | None = None,
+        compression: bool | None = None,
     ) -> None:
         self.rule = compile_rule(rule)
         self.name = handler_name(handler)
@@ -85,6 +87,7 @@ class WebSocketRoute(Generic[P]):
         self.origins = tuple(_origin(origin) for origin in _several("origins", origins or ()))
         self.subprotocols = tuple(_subprotocol(name) for name in _several("subprotocols", subprotocols))
         self.max_message_size = None if max_message_size is None else _size(max_message_size)
+        self.compression = None if compression is None else _switch(compression)
         self.hooks = WebSocketHooks()
 
     def __call__(self, ws: WebSocket, /, *args: Any, **params: Any) -> Any:
@@ -171,4 +174,9 @@ def _subprotocol(name: str) -> str:
 
 def _size(value: int) -> int:
     checked("max_message_size", value)
+    return value
+
+
+def _switch(value: bool) -> bool:
+    checked("compression", value)
     return value

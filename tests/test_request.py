@@ -84,7 +84,7 @@ def test_the_state_is_one_place_for_each_request() -> None:
 
 
 def test_the_query_is_decoded() -> None:
-    args = request("/?name=a+b&q=%C3%BC&empty=&bare&name=c").args
+    args = request("/?name=a+b&q=%C3%BC&&empty=&bare&name=c").args
     assert args["name"] == "a b"
     assert args.get("q") == "ü"
     assert (args["empty"], args["bare"]) == ("", "")

@@ -148,7 +148,7 @@ def test_origins_and_subprotocols_are_kept_in_order() -> None:
 
 def test_without_options_the_settings_count() -> None:
     it = route()
-    assert (it.origins, it.subprotocols, it.max_message_size) == ((), (), None)
+    assert (it.origins, it.subprotocols, it.max_message_size, it.compression) == ((), (), None, None)
 
 
 @pytest.mark.parametrize("origin", ["example.org", "https://example.org/", "https://", "//example.org", "", 5])
@@ -173,6 +173,8 @@ def test_a_text_in_the_place_of_a_list_is_refused(option: str) -> None:
     assert str(caught.value) == f"{option} is 'chat'; expected a list or tuple of str, such as ['chat']"
 
 
-def test_a_message_size_is_checked_like_the_setting() -> None:
+def test_a_message_size_and_a_switch_are_checked_like_their_settings() -> None:
     with pytest.raises(BadSetting, match="max_message_size is 0; expected a number of bytes of at least 1"):
         WebSocketRoute("/{room}", chat, max_message_size=0)
+    with pytest.raises(BadSetting, match="compression is 'yes'; expected True or False"):
+        WebSocketRoute("/{room}", chat, compression="yes")  # type: ignore[arg-type]

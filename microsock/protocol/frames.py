@@ -225,11 +225,10 @@ class Frames:
     def _handle(self, event: Event) -> None:
         if isinstance(event, CloseReceived):
             self._end(event)
-        elif self.close_sent is not None:
-            pass  # after our Close nobody is there to take it any more (RFC 6455 section 1.4)
-        elif isinstance(event, PingReceived):
-            self._out.append(frame(PONG, event.payload))
-        else:
+        elif self.close_sent is None:
+            # After our Close nobody is there to take it any more (RFC 6455 section 1.4).
+            if isinstance(event, PingReceived):
+                self._out.append(frame(PONG, event.payload))
             self._events.append(event)
 
     def _end(self, event: CloseReceived) -> None:

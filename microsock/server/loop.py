@@ -153,16 +153,15 @@ class Loop:
 
     def _run_soon(self) -> int:
         # Only those that are here now: one that asks for another turn lets the sockets have theirs first.
-        return self._run([self._soon.popleft() for _ in range(len(self._soon))])
-
-    def _woken(self, readable: bool, writable: bool) -> None:
-        self._wakeup.drain()
-        self._run(self._mailbox.drain())
-
-    def _run(self, callbacks: list[Callback]) -> int:
-        for callback in callbacks:
+        count = len(self._soon)
+        for _ in range(count):
+            callback = self._soon.popleft()
             try:
                 callback()
             except Exception:
                 logger.exception("unexpected error in %r", callback)
-        return len(callbacks)
+        return count
+
+    def _woken(self, readable: bool, writable: bool) -> None:
+        self._wakeup.drain()
+        self._soon.extend(self._mailbox.drain())

@@ -232,7 +232,7 @@ class Server:
 
     def _leave_turns(self) -> None:
         if self._service is not None and self._service.finished:
-            self._service.close()
+            self._service.loop.close()
         self._driver = None
         self._turns.release()
 

@@ -32,7 +32,7 @@ logger = logging.getLogger("microsock")
 class Service:
     """Serves an app on sockets that listen already, from ``step`` to ``step``, until ``finished``.
 
-    ``close`` gives up the loop afterwards; it is apart because a signal may still write to the loop's wake-up.
+    The loop is left for the caller to close, since a signal may write to its wake-up until then.
     """
 
     def __init__(self, app: App, settings: Settings, sockets: list[socket.socket]) -> None:
@@ -95,11 +95,6 @@ class Service:
         for connection in list(self._connections):
             _guarded(connection.abort)
         self._finish()
-
-    def close(self) -> None:
-        """Give up the loop. May be called again."""
-        if not self.loop.closed:
-            self.loop.close()
 
     def _open(self) -> None:
         self._opened = True

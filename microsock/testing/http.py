@@ -59,7 +59,9 @@ class HTTPConnection:
         return self._head
 
     def read_piece(self) -> bytes | None:
-        """The next piece of the answer's body, ``b""`` at its end."""
+        """The next piece of the answer's body, ``b""`` at its end; a 101 has none."""
+        if self._h11.their_state is h11.SWITCHED_PROTOCOL:
+            return b""
         event = self._read_event()
         if event is None:
             return None

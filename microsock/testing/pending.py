@@ -56,8 +56,8 @@ class PendingAnswer:
 
     def cancel(self) -> None:
         """Leave without waiting for the answer."""
-        self._connection.wire.reader = None
         if not self.done:
+            self._connection.wire.reader = None
             self._connection.close()
 
     def _read(self) -> bool:

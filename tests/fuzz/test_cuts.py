@@ -43,6 +43,7 @@ FRAMES_SCRIPT = b"".join(
         build_frame(0, b""),
         build_frame(2, bytes(range(200))),
         build_frame(1, b""),
+        build_frame(2, bytes(range(100))),
         build_frame(8, b"\x03\xe8bye"),
     ]
 )
@@ -148,7 +149,7 @@ def _by_socket(server: Server, pieces: Sequence[bytes]) -> bytes:
 
 @contextmanager
 def _connected(server: Server) -> Iterator[socket.socket]:
-    with socket.create_connection(server.address, timeout=20) as sock:
+    with socket.create_connection(server.address, timeout=5) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield sock
 

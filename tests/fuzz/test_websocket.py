@@ -114,7 +114,7 @@ def _as_frames(message: str | bytes, places: Sequence[int], pings: Sequence[byte
 
 @BOUNDED
 @given(ROUTES, sendings, places)
-def test_every_message_comes_back_and_every_ping_however_they_arecut(
+def test_every_message_comes_back_and_every_ping_however_they_are_cut(
     client: TestClient, route: bytes, sendings: list[tuple[str | bytes, list[int], list[bytes]]], places: list[int]
 ) -> None:
     data = b"".join(_as_frames(*sending) for sending in sendings) + build_frame(CLOSE, b"\x03\xe8")

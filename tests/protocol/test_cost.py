@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from microsock.protocol.events import RequestReceived, RequestRefused, RequestStarted
 from microsock.protocol.http1 import Peer
 from microsock.protocol.session import Session
-from microsock.request import Address
+from microsock.request import Address, Request
 from microsock.settings import Settings
 
 BUDGET_MS = 5.0
@@ -42,6 +43,7 @@ REQUESTS = {
     "100 long header lines": of_headers(b"A: " + b"b " * 77 + b"\r\n"),
     "100 names": of_headers(b"a" * 155 + b":\r\n"),
     "100 Cookie lines": of_headers(b"Cookie: " + b"a=b;" * 37 + b"\r\n"),
+    "quoted pairs in a cookie": fill(START + b'Cookie: a="', b"\\a", b'"\r\n\r\n', 8000),
     "a list of lengths": fill(START + b"Content-Length: ", b"1,", b"1\r\n\r\n", 8000),
     "a long length": fill(START + b"Content-Length: ", b"1", b"\r\n\r\n", 8000),
     "a list of codings": fill(START + b"Transfer-Encoding: ", b"a,", b"chunked\r\n\r\n", 8000),
@@ -51,6 +53,8 @@ REQUESTS = {
     "a long target": fill(b"GET /", b"a", b" HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
     "a target of escapes": fill(b"GET /", b"%2F", b" HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
     "a target of broken escapes": fill(b"GET /", b"%", b" HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
+    "a query of broken escapes": fill(b"GET /?", b"%&", b" HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
+    "a query of names": fill(b"GET /?", b"a&", b" HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
     "a long authority": fill(b"GET http://", b"a", b"/ HTTP/1.1\r\nHost: a\r\n\r\n", 8100),
     "a long Host": fill(b"GET / HTTP/1.1\r\nHost: ", b"%61", b"\r\n\r\n", 8000),
     "an address of colons": fill(b"GET / HTTP/1.1\r\nHost: [", b":", b"]\r\n\r\n", 500),
@@ -78,6 +82,13 @@ REQUESTS = {
 }
 
 
+def read(request: Request) -> None:
+    # What a handler makes of a head; a body's cost is the handler's own choice.
+    assert request.args is not None
+    assert request.cookies is not None
+    assert request.url
+
+
 def cost(pieces: list[bytes]) -> float:
     """Milliseconds of CPU for all that a session does with these bytes."""
     session = Session(Peer(Address("a", 1)), Settings(), lambda: b"now")
@@ -87,6 +98,8 @@ def cost(pieces: list[bytes]) -> float:
         while (event := session.next_event()) is not None:
             if isinstance(event, RequestStarted):
                 event = session.http.admit(SIZE) or event
+            if isinstance(event, RequestReceived):
+                read(event.request)
             if isinstance(event, (RequestReceived, RequestRefused)):
                 session.http.respond(200, [], b"")
         session.data_to_send()
@@ -94,8 +107,10 @@ def cost(pieces: list[bytes]) -> float:
 
 
 def within(budget: float, pieces: list[bytes]) -> bool:
-    # One of several runs is enough: what other processes take from the caches is not ours.
-    return any(cost(pieces) < budget for _ in range(40))
+    # One of several runs is enough: what other processes take from the caches is not ours. Nor is what it costs to
+    # measure coverage, which is more than the work itself.
+    measured = 6 if sys.gettrace() is not None else 1
+    return any(cost(pieces) < budget * measured for _ in range(40))
 
 
 @pytest.mark.parametrize("data", [pytest.param(data, id=name) for name, data in REQUESTS.items()])

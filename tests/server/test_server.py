@@ -166,14 +166,21 @@ def test_a_socket_that_is_not_tcp_is_refused(app: App) -> None:
         Server(app, sock=sock)
 
 
-def test_a_closed_server_leaves_no_descriptor_open(app: App) -> None:
-    def descriptors() -> set[str]:
-        return {entry.name for entry in Path("/proc/self/fd").iterdir()}
+def descriptors() -> set[str]:
+    return {entry.name for entry in Path("/proc/self/fd").iterdir()}
 
+
+def test_before_it_is_started_it_opens_nothing_that_a_fork_would_share(app: App) -> None:
+    before = descriptors()
+    Server(app, port=0, autostart=False)
+    assert descriptors() == before
+
+
+def test_a_closed_server_leaves_no_descriptor_open(app: App) -> None:
     before = descriptors()
     with Server(app, port=0) as server, client_of(server) as client:
         turn(server, client)
-    assert len(descriptors()) == len(before)
+    assert descriptors() == before
 
 
 # Ways to run.

@@ -12,6 +12,7 @@ import pytest
 
 from microsock import App, BadSetting, Request, Response, SetupError
 from microsock.testing import RestlessApp, StillWaiting, TestClient
+from microsock.testing.websocket import handshake_headers
 
 from .sample import make_app
 
@@ -177,6 +178,13 @@ def test_a_request_that_h11_cannot_say_is_an_error_of_httpx(client: TestClient) 
         client.get("/echo", headers={"X-Bad": "a\r\nb"})
     with pytest.raises(httpx.LocalProtocolError):
         client.post("/echo", content=b"too long", headers={"Content-Length": "3"})
+
+
+def test_a_101_that_nobody_speaks_frames_after_is_an_answer_without_a_body(client: TestClient) -> None:
+    response = client.get("/ws", headers=handshake_headers((), None))
+    assert (response.status_code, response.content) == (101, b"")
+    assert client.start("GET", "/ws", headers=handshake_headers((), None)).result().status_code == 101
+    assert client.get("/echo").status_code == 200
 
 
 def test_time_stands_still_unless_it_is_moved_and_never_goes_back(client: TestClient) -> None:

@@ -1,0 +1,94 @@
+"""Server-sent events: one event as text, and the stream that follows topics (HTML Standard section 9.2).
+
+Values only: who follows, and what the history holds, is the floor above's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from .messages import Sendable, encode_message
+from .websocket import checked_topic
+
+__all__ = ["CONTENT_TYPE", "HEADERS", "Event", "EventStream"]
+
+CONTENT_TYPE = "text/event-stream"
+# No cache may keep a stream, and nginx must not collect it before it passes it on.
+HEADERS = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+
+
+class Event:
+    """One event of a ``text/event-stream``; a generator handler yields it.
+
+    Args:
+        data: a str, or a dict or list as JSON. Lines stay lines.
+        event: its type, for ``addEventListener``; ``message`` in the browser if left out.
+        id: what a reconnecting browser sends back as ``Last-Event-ID``.
+        retry: milliseconds after which the browser shall reconnect.
+
+    Raises ``ValueError`` for an event type or id that would end its line, ``TypeError`` for data of another type.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(
+        self,
+        data: Sendable,
+        event: str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's name in the stream
+        retry: int | None = None,
+    ) -> None:
+        message = encode_message(data)
+        if isinstance(message, bytes):
+            raise TypeError("an event's data is a str, dict or list; an event stream is text, so encode bytes first")
+        lines = [_field(name, value) for name, value in (("event", event), ("id", id)) if value is not None]
+        if retry is not None:
+            lines.append(f"retry: {int(retry)}\n")
+        lines += [f"data: {line}\n" for line in _LINE_ENDS.split(message)]
+        self._text = "".join(lines) + "\n"
+
+    def encode(self) -> bytes:
+        """The event as it goes over the wire."""
+        return self._text.encode()
+
+    def __repr__(self) -> str:
+        return f"<Event {self._text!r:.60}>"
+
+
+class EventStream:
+    """Return this from a handler: what is published on the topics goes to the client as events, until it leaves.
+
+    Each event carries an id. A client that comes back with ``Last-Event-ID`` gets what it missed, as far as the
+    history reaches; a new one gets what was retained.
+
+    Args:
+        topics: what to follow.
+        history: how many events of each topic are kept for those who come back.
+        keep_alive: seconds between comments that keep proxies and dead connections from going unnoticed.
+    """
+
+    __slots__ = ("history", "keep_alive", "topics")
+
+    def __init__(self, *topics: str, history: int = 100, keep_alive: float = 15.0) -> None:
+        if not topics:
+            raise TypeError("an EventStream follows at least one topic: EventStream('news')")
+        if history < 0 or keep_alive <= 0:
+            raise ValueError(f"history is at least 0 and keep_alive over 0 seconds, not {history!r} and {keep_alive!r}")
+        self.topics = tuple(dict.fromkeys(checked_topic(topic) for topic in topics))
+        self.history = history
+        self.keep_alive = keep_alive
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise TypeError("an EventStream is returned by a handler as it is")
+
+    def __repr__(self) -> str:
+        return f"<EventStream {', '.join(self.topics)}>"
+
+
+def _field(name: str, value: str) -> str:
+    if _LINE_ENDS.search(value) or "\0" in value:
+        raise ValueError(f"an event's {name} is one line without NUL, not {value!r}")
+    return f"{name}: {value}\n"
