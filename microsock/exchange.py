@@ -41,6 +41,8 @@ _ABNORMAL = 1006
 class Exchange:
     """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
 
+    __slots__ = ("_answer", "_app", "_peer", "_site", "_wire", "answered", "conversation", "session")
+
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
         self.session = Session(peer, site.settings, site.http_date)
         self.conversation: Conversation | None = None
@@ -56,15 +58,23 @@ class Exchange:
 
     def run(self, budget: int) -> bool:
         """Handle up to ``budget`` events; tells whether there may be more at once."""
+        next_event = self.session.next_event
         for _ in range(budget):
-            self._flush()
-            event = None if self._paused() else self.session.next_event()
+            event = None if self._paused() else next_event()
             if event is None:
-                self._see_whether_peer_left()
-                return False
+                break
             self._handle(event)
         self._flush()
-        return True
+        if self._answer is not None and self._answer.over:
+            self._answer = None
+        if self.session.peer_ended:
+            self._see_whether_peer_left()
+        return event is not None
+
+    @property
+    def streaming(self) -> bool:
+        """Whether there is a streamed body to ``pull``."""
+        return self._answer is not None and self._answer.streaming
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
@@ -133,7 +143,7 @@ class Exchange:
 
     def _call(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):
-            return self._app.refuse(answer.request, upgrade_required("this is a WebSocket"))
+            return self._app.refuse(answer.request, _upgrade_required(answer.request))
         return self._app.call(answer.request, match)
 
     def _is_websocket(self, request: Request) -> bool:
@@ -171,6 +181,7 @@ class Exchange:
         answer.log_upgrade()
         self._answer = None
         self._flush()
+        request.compact()
         self.conversation = Conversation(self._site, frames, self._wire, route, request, subprotocol)
         self.conversation.open()
         if self._site.draining:
@@ -206,7 +217,7 @@ class Exchange:
     def _see_whether_peer_left(self) -> None:
         # A half-close looks like a full one. A finite answer is sent; nobody waits for one that is parked.
         answer = self._answer
-        if self.session.peer_ended and self.session.waiting is Waiting.ANSWER and answer and answer.parked:
+        if answer is not None and answer.parked and self.session.waiting is Waiting.ANSWER:
             answer.give_up()
             self.session.http.abandon()
 

@@ -109,8 +109,11 @@ class Frames:
 
     def next_event(self) -> Event | None:
         """The next message, pong or end; None until more bytes come."""
-        if not self._events and (event := self._read_small()) is not None:
-            return event
+        if not self._events:
+            if not self._buffer and not self._ended:
+                return None
+            if (event := self._read_small()) is not None:
+                return event
         while not self._events and not self._over and len(self._buffer) >= self._needed:
             if not self._read_frame():
                 break
@@ -154,6 +157,7 @@ class Frames:
         except UnicodeDecodeError:
             return None
         del buffer[:end]
+        self._needed = 0
         return message
 
     def _is_plain(self, header: FrameHeader) -> bool:

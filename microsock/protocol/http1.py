@@ -51,6 +51,11 @@ class Http1:
     behind it for a streamed body, or ``switch``.
     """
 
+    __slots__ = (
+        "_body", "_buffer", "_chunked", "_empty_lines", "_ended", "_framing", "_h11", "_http_date", "_length_left",
+        "_limits", "_out", "_peer", "_request", "_scanner", "last_answer", "waiting",
+    )  # fmt: skip
+
     def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes]) -> None:
         self.waiting = Waiting.IDLE
         self.last_answer = False  # whether the next answer is to close the connection
@@ -285,6 +290,7 @@ class Http1:
         """Answer 101 and end HTTP here; gives the bytes that came behind the request (RFC 9110 section 7.8)."""
         self._send(h11.InformationalResponse(status_code=101, headers=list(lines), reason=b"Switching Protocols"))
         self.waiting = Waiting.NOTHING
+        self._forget_request()
         return self._buffer
 
     def data_to_send(self) -> list[bytes]:
@@ -307,9 +313,12 @@ class Http1:
             self.waiting = Waiting.NOTHING
             return
         self.waiting = Waiting.IDLE
-        self._h11 = self._request = self._framing = self._chunked = None
+        self._forget_request()
         self._empty_lines = 0
         self._scanner = HeadScanner(self._limits)
+
+    def _forget_request(self) -> None:
+        self._h11 = self._request = self._framing = self._chunked = None
 
 
 def _split(head: bytes) -> _Head:

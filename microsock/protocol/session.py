@@ -22,17 +22,14 @@ __all__ = ["Session"]
 class Session:
     """A connection's protocol state. Verbs are for the exchange, ``waiting`` and ``data_to_send`` for the server."""
 
-    __slots__ = ("_settings", "http", "websocket")
+    __slots__ = ("_phase", "_settings", "http", "websocket")
 
     def __init__(self, peer: Peer, settings: Settings, http_date: Callable[[], bytes]) -> None:
         limits = Limits(settings.max_line_bytes, settings.max_head_bytes, settings.max_headers)
         self._settings = settings
         self.http = Http1(peer, limits, http_date)
         self.websocket: Frames | None = None
-
-    @property
-    def _phase(self) -> Http1 | Frames:
-        return self.websocket or self.http
+        self._phase: Http1 | Frames = self.http
 
     @property
     def waiting(self) -> Waiting:
@@ -59,9 +56,8 @@ class Session:
 
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
-        if self.websocket is None:
-            return self.http.data_to_send()
-        return self.http.data_to_send() + self.websocket.data_to_send()
+        out = self._phase.data_to_send()
+        return out if self.websocket is None else self.http.data_to_send() + out
 
     def accept(
         self,
@@ -80,5 +76,5 @@ class Session:
         size = self._settings.max_message_size if max_message_size is None else max_message_size
         limits = MessageLimits(size, self._settings.max_fragments)
         deflate = Deflate(agreement) if agreement is not None else None
-        self.websocket = Frames(self.http.switch(lines), ended, limits, deflate)
+        self._phase = self.websocket = Frames(self.http.switch(lines), ended, limits, deflate)
         return self.websocket

@@ -7,7 +7,6 @@ protocol; time comes from the timers.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 
@@ -40,6 +39,11 @@ class Connection:
         on_closed: called once, when nothing is left to do.
     """
 
+    __slots__ = (
+        "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_queued",
+        "_site", "_transport", "_turn_due", "closed", "reading", "received", "sent",
+    )  # fmt: skip
+
     def __init__(
         self,
         site: Site,
@@ -58,7 +62,7 @@ class Connection:
         self._transport = transport
         self._on_closed = on_closed
         self._exchange = Exchange(site, Peer(client, scheme), self)
-        self._out: deque[memoryview | bytes] = deque()
+        self._out: list[bytes | memoryview] = []
         self._queued = 0
         self._in_turn = False
         self._again = False
@@ -161,7 +165,11 @@ class Connection:
         self._in_turn = True
         try:
             self._send()
-            more = not self._lingering and (self._exchange.run(_EVENTS_A_TURN) | self._pull())
+            more = False
+            if not self._lingering:
+                more = self._exchange.run(_EVENTS_A_TURN)
+                if self._exchange.streaming:
+                    more |= self._pull()
             # What is queued from here on (by a generator that waited for the queue to empty) is for the next turn.
             self._again = False
             self._send()
@@ -189,19 +197,21 @@ class Connection:
             self.sent += taken
             self._queued -= taken
             if taken < len(chunk):
-                self._out.appendleft(memoryview(chunk)[taken:])
+                self._out.insert(0, memoryview(chunk)[taken:])
                 return
         self._exchange.sent()
 
     def _next_chunk(self) -> bytes | memoryview:
         # One system call for a head and a small body; a large one is not copied.
-        chunk = self._out.popleft()
-        if not self._out or len(chunk) + len(self._out[0]) > HIGH_WATER:
-            return chunk
-        size, small = len(chunk), [chunk]
-        while self._out and (size := size + len(self._out[0])) <= HIGH_WATER:
-            small.append(self._out.popleft())
-        return b"".join(small)
+        size = count = 0
+        for chunk in self._out:
+            size += len(chunk)
+            if count and size > HIGH_WATER:
+                break
+            count += 1
+        chunks = self._out[:count]
+        del self._out[:count]
+        return chunks[0] if count == 1 else b"".join(chunks)
 
     def _settle(self) -> None:
         if self.closed:

@@ -29,8 +29,8 @@ class Patience:
     """The deadlines of one connection. Call ``look`` at the end of each of its turns."""
 
     __slots__ = (
-        "_connection", "_deadlines", "_exchange", "_inbound", "_now", "_outbound", "_pinged_at", "_settings", "_site",
-        "_wait",
+        "_connection", "_deadlines", "_exchange", "_inbound", "_now", "_number", "_outbound", "_pinged_at", "_settings",
+        "_site", "_waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, exchange: Exchange, site: Site, timers: Timers) -> None:
@@ -40,22 +40,24 @@ class Patience:
         self._settings = site.settings
         self._now = timers.now
         self._deadlines = Deadlines(timers, self._passed)
-        self._wait: tuple[Waiting, int] | None = None
+        self._waiting: Waiting | None = None
+        self._number = 0  # of the request that this wait belongs to
         self._inbound: Progress | None = None
         self._outbound: Progress | None = None
         self._pinged_at = 0  # bytes received when the last ping was sent
 
     def look(self) -> None:
         """See what the connection waits for by now."""
-        wait = (self._exchange.session.waiting, self._exchange.answered)
-        if wait != self._wait:
-            self._wait = wait
-            self._start_wait(wait[0])
-        elif wait[0] is Waiting.BODY:
+        waiting, number = self._exchange.session.waiting, self._exchange.answered
+        if waiting is not self._waiting or number != self._number:
+            self._waiting, self._number = waiting, number
+            self._start_wait(waiting)
+        elif waiting is Waiting.BODY:
             self._check_body()
         if not self._connection.queued_bytes:
-            self._deadlines.clear("write")
-            self._outbound = None
+            if self._outbound is not None:
+                self._outbound = None
+                self._deadlines.clear("write")
         elif self._outbound is None:
             self._outbound = self._from_here(self._connection.acknowledged)
             self._deadlines.set("write", self._now() + self._settings.write_timeout / _LOOKS)
@@ -105,7 +107,7 @@ class Patience:
                 return _DRAIN
             return settings.keep_alive_timeout if self._exchange.answered else settings.head_timeout
         if waiting is Waiting.HEAD:
-            return settings.head_timeout
+            return _DRAIN if self._site.draining else settings.head_timeout
         if waiting is Waiting.BODY:
             return settings.body_timeout
         return settings.close_timeout if waiting is Waiting.CLOSE else None

@@ -172,7 +172,7 @@ def test_no_input_costs_more_than_its_length(what: str, size: int, step: int) ->
     data = COSTLY[what][:size]
     app = make_app()
     app.settings_given.clear()  # the limits that are on by default
-    with app.test_client() as client, nothing_escapes(client, len(data)) as connection:
+    with app.test_client() as client, nothing_escapes(client, len(data), len(data) // step) as connection:
         pieces = [data[start : start + step] for start in range(0, len(data), step)]
         answer = b""
         for piece in pieces:

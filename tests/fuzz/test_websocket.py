@@ -147,7 +147,7 @@ def test_no_stream_costs_more_than_its_length(what: str, size: int, step: int) -
     data = COSTLY[what][:size]
     app = make_app()
     app.settings_given.clear()  # the limits that are on by default
-    with app.test_client() as client, nothing_escapes(client, len(data)) as connection:
+    with app.test_client() as client, nothing_escapes(client, len(data), len(data) // step) as connection:
         connection.send(UPGRADE % b"/ws")
         for start in range(0, len(data), step):
             connection.send(data[start : start + step])

@@ -212,6 +212,7 @@ REFUSED_BODIES = [
     (b"0\r\nA: b\r\n\tc\r\n\r\n", 400),
     (b"0\r\nA: " + b"b" * 1022 + b"\r\n\r\n", 400),
     (b"0\r\n" + (b"A: " + b"b" * 1017 + b"\r\n") * 4 + b"abcde\r\n\r\n", 400),
+    (b"0\r\n" + (b"A: " + b"b" * 1017 + b"\r\n") * 4 + b"A: " + b"b" * 10, 400),
     (b"0\r\n" + b"A:\r\n" * 101 + b"\r\n", 400),
     # More than the limit.
     (b"3e9\r\n", 413),

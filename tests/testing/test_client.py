@@ -98,6 +98,7 @@ def test_start_and_stop_hooks_run_with_the_client(app: App) -> None:
     assert seen == ["start"]
     client.close()
     client.close()
+    client.world.close()
     assert seen == ["start", "stop"]
     with pytest.raises(RuntimeError, match="closed"):
         client.get("/echo")
