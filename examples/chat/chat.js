@@ -13,6 +13,7 @@ const FACES_IN_THE_HEADER = 4;
 // Connection ---------------------------------------------------------------------------------------------------------
 
 let socket;
+let nameAsked;
 let failures = 0;
 let retry;
 
@@ -21,7 +22,8 @@ function connect() {
   if (socket?.readyState <= WebSocket.OPEN) return;
   const url = new URL(`/rooms/${room}/live`, location.href);
   url.protocol = url.protocol.replace("http", "ws");
-  url.searchParams.set("name", me.name);
+  nameAsked = me.name;
+  url.searchParams.set("name", nameAsked);
   socket = new WebSocket(url);
   socket.addEventListener("message", (event) => receive(JSON.parse(event.data)));
   socket.addEventListener("close", reconnectLater);
@@ -47,6 +49,7 @@ const receivers = {
     messages.forEach(showMessage);
     showPeople(people);
     toNewest();
+    if (me.name !== nameAsked) send({ type: "rename", name: me.name }); // changed while we were connecting
   },
   message(message) {
     stopTyping(message.from);
