@@ -70,7 +70,7 @@ def write(options: Options, results: Results, cores: Cores, others: float) -> No
     if picture:
         from .plot import draw
 
-        draw(folder / picture, f"{suite.title}, {taken.date}", results, options.peers, options.cases)
+        draw(folder / picture, f"{suite.title}, {taken.date}: shorter is better", results, options.peers, options.cases)
     (folder / f"{suite.key}.md").write_text(markdown(suite, results, taken, picture))
     record = {"date": taken.date, "machine": taken.machine, "versions": taken.versions, "samples": results.samples}
     (folder / f"{suite.key}.json").write_text(json.dumps(record, indent=1) + "\n")

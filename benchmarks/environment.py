@@ -28,7 +28,7 @@ def interpreter(extras: str | None = None) -> Path:
         extras: what stands behind microsock's name for pip: nothing, or extras in brackets. None for the peers'.
     """
     arguments = ["-r", str(REQUIREMENTS)] if extras is None else ["-e", f"{ROOT}{extras}"]
-    folder = _cache() / _name(extras, arguments)
+    folder = _cache() / _name(extras)
     python = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists():
@@ -44,14 +44,15 @@ def has_extra(name: str) -> bool:
     return name in _project().get("optional-dependencies", {})
 
 
-def _name(extras: str | None, arguments: list[str]) -> str:
+def _name(extras: str | None) -> str:
     # A name for all that decides what is in it. The tree itself does not count: it is installed in place.
     if extras is None:
         wanted = REQUIREMENTS.read_text()
     else:
         project = _project()
-        wanted = str((project["dependencies"], project.get("optional-dependencies", {}).get(extras.strip("[]"))))
-    digest = hashlib.sha256("\n".join([sys.version, wanted, *arguments]).encode()).hexdigest()
+        extra = project.get("optional-dependencies", {}).get(extras.strip("[]"))
+        wanted = f"{ROOT}{extras} {project['dependencies']} {extra}"
+    digest = hashlib.sha256(f"{sys.version} {wanted}".encode()).hexdigest()
     return f"py{sys.version_info.major}{sys.version_info.minor}-{digest[:12]}"
 
 

@@ -22,9 +22,10 @@ from .errors import (
     SetupError,
     WebSocketClosed,
 )
+from .eventstream import Event, EventStream
 from .request import Address, Request
 from .response import Pending, Response, abort, redirect
-from .waits import Waiting, sleep
+from .waits import Waiting, blocking, sleep
 from .websocket import WebSocket
 from .websocket_route import WebSocketRoute
 
@@ -38,6 +39,8 @@ __all__ = [
     "BadSetting",
     "BindError",
     "DuplicateRoute",
+    "Event",
+    "EventStream",
     "HTTPError",
     "LocalProtocolError",
     "MicrosockError",
@@ -56,6 +59,7 @@ __all__ = [
     "WebSocketClosed",
     "WebSocketRoute",
     "abort",
+    "blocking",
     "redirect",
     "sleep",
 ]

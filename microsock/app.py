@@ -5,14 +5,17 @@ Knows no connection and no server: a site attaches itself, and everything for op
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from .errors import HTTPError, SetupError
+from .jobs import Job, checked_job
 from .messages import Sendable, encode_message
-from .registry import Registry, refuse_unsupported
+from .registry import Registry
 from .request import Request
 from .response import Pending, Response, redirect, to_response
-from .routing import Kind, Match
+from .routing import Kind, Match, Route
 from .settings import checked
 from .websocket import WebSocket, check_close, checked_topic
 from .websocket_route import WebSocketRoute
@@ -22,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Attached", "Topic"]
 
+Function = TypeVar("Function", bound=Callable[[], object])
+
 
 class Attached(Protocol):
     """What an app needs of each site that serves it. Every method may be called from any thread."""
 
-    def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None) -> None:
-        """Send a message to all who follow a topic, but one."""
+    def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None, retain: bool) -> None:
+        """Send a message to all who follow a topic, but one; those who follow later get one that is retained."""
 
     def count(self, topic: str) -> int:
         """How many follow it."""
@@ -39,6 +44,12 @@ class Attached(Protocol):
     def websockets(self) -> list[WebSocket]:
         """Those that are open."""
         ...
+
+    def every(self, job: Job) -> None:
+        """Call a function again and again while it serves."""
+
+    def after(self, job: Job) -> None:
+        """Call a function once, later."""
 
 
 class App(Registry):
@@ -54,26 +65,26 @@ class App(Registry):
     def __init__(self, **settings: object) -> None:
         super().__init__()
         self.settings_given = {name: checked(name, value) for name, value in settings.items()}
+        self.jobs: list[Job] = []
         self._sites: list[Attached] = []
 
     # Open connections. Any thread may call these.
 
     def publish(self, topic: str, data: Sendable, *, exclude: WebSocket | None = None, retain: bool = False) -> None:
-        """Send a message to all WebSockets that are subscribed to a topic, behind what is being done now.
+        """Send a message to all who follow a topic, WebSockets and event streams, behind what is being done now.
 
         Args:
             topic: its name.
             data: as for ``WebSocket.send``.
             exclude: one that is not to get it, often the sender.
-            retain: not supported yet.
+            retain: keep it as the topic's value: whoever follows the topic later gets it at once.
 
         Raises ``TypeError`` or ``ValueError`` for what cannot be sent, ``Overloaded`` if a server is too far behind.
         """
-        refuse_unsupported(retain=retain)
         checked_topic(topic)
         message = encode_message(data)
         for site in self._sites:
-            site.publish(topic, message, exclude)
+            site.publish(topic, message, exclude, retain)
 
     def topic(self, name: str) -> Topic:
         """All who follow a topic, to count or to close."""
@@ -83,6 +94,44 @@ class App(Registry):
     def websockets(self) -> list[WebSocket]:
         """The open WebSockets of this worker."""
         return [websocket for site in self._sites for websocket in site.websockets()]
+
+    # By the clock.
+
+    def every(self, seconds: float, each_worker: bool = False) -> Callable[[Function], Function]:
+        """Call a function, without arguments, every so many seconds while the app is served.
+
+        The first call comes after ``seconds``; then they keep in step, and those that could not be made in time are
+        passed over. What one raises is logged, and the next one comes all the same.
+
+        Args:
+            seconds: over 0.
+            each_worker: in every worker, not in one of all.
+        """
+
+        def register(function: Function) -> Function:
+            job = checked_job("every", function, seconds, each_worker)
+            if not job.seconds:
+                raise ValueError("app.every takes a number of seconds over 0")
+            self.jobs.append(job)
+            for site in self._sites:
+                site.every(job)
+            return function
+
+        return register
+
+    def after(self, seconds: float, function: Callable[[], object]) -> None:
+        """Call a function, without arguments, once, so many seconds from now. Any thread may call this.
+
+        What the function raises is logged. Raises ``SetupError`` where nothing serves the app, since there is no
+        clock then; ``Overloaded`` if the server is too far behind.
+        """
+        job = checked_job("after", function, seconds)
+        if not self._sites:
+            raise SetupError(
+                f"nothing serves this app, so {job.name!r} would never be called; call app.after in a handler or in "
+                "an @app.on_start function"
+            )
+        self._sites[0].after(job)
 
     # The doors upward: imported only when they are opened.
 
@@ -130,16 +179,17 @@ class App(Registry):
 
     def call(self, request: Request, match: Match) -> Response | Pending:
         """The handler's answer, or the error's where there is none. ``finish`` is still to come."""
-        route = match.route
         try:
-            if route is None:
+            if match.route is None:
                 return _without_route(request, match)
-            if match.params:
-                request.params = match.params
-            value = route.handler(request, **match.params)
-            return value if isinstance(value, Pending) else to_response(value, route.name)
+            return _invoke(request, match.route, match.params)
         except Exception as error:
             return self._hooks.failed(request, error)
+
+    def call_later(self, request: Request, match: Match) -> Callable[[], Response | Pending]:
+        """The handler's call, for another thread to make; what comes of it is for ``complete``."""
+        assert match.route is not None
+        return partial(_invoke, request, match.route, match.params)
 
     def complete(self, request: Request, value: object, name: str) -> Response:
         """The answer to what the handler ``name`` gave later: anything it may return, or an exception."""
@@ -189,14 +239,21 @@ class Topic:
         self._sites = sites
 
     def count(self) -> int:
-        """How many WebSockets are subscribed."""
+        """How many WebSockets and event streams follow it."""
         return sum(site.count(self.name) for site in self._sites)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close them all. Raises ``ValueError`` for what ``WebSocket.close`` would not take."""
+        """Close them all; event streams just end. Raises ``ValueError`` for what ``WebSocket.close`` would not take."""
         check_close(code, reason)
         for site in self._sites:
             site.close_topic(self.name, code, reason)
+
+
+def _invoke(request: Request, route: Route, params: dict[str, Any]) -> Response | Pending:
+    if params:
+        request.params = params
+    value = route.handler(request, **params)
+    return value if isinstance(value, Pending) else to_response(value, route.name)
 
 
 def _without_route(request: Request, match: Match) -> Response:

@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 BAD_COMMAND_LINE, NO_APP, NOT_BOUND = 2, 3, 4
 
-_GROUPS = ("Bind", "Develop", "Deadlines", "Limits", "WebSocket", "Logging", "Inspect")
+_GROUPS = ("Bind", "Processes", "Develop", "Deadlines", "Limits", "WebSocket", "Logging", "Inspect")
 _METAVARS = {"size": "BYTES", "seconds": "SECONDS", "count": "N"}
 
 

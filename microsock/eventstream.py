@@ -5,10 +5,12 @@ Values only: who follows, and what the history holds, is the floor above's.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator
+from typing import ClassVar
 
 from .messages import Sendable, encode_message
+from .response import Followed
 from .websocket import checked_topic
 
 __all__ = ["CONTENT_TYPE", "HEADERS", "Event", "EventStream"]
@@ -46,7 +48,7 @@ class Event:
             raise TypeError("an event's data is a str, dict or list; an event stream is text, so encode bytes first")
         lines = [_field(name, value) for name, value in (("event", event), ("id", id)) if value is not None]
         if retry is not None:
-            lines.append(f"retry: {int(retry)}\n")
+            lines.append(f"retry: {_milliseconds(retry)}\n")
         lines += [f"data: {line}\n" for line in _LINE_ENDS.split(message)]
         self._text = "".join(lines) + "\n"
 
@@ -58,11 +60,11 @@ class Event:
         return f"<Event {self._text!r:.60}>"
 
 
-class EventStream:
+class EventStream(Followed):
     """Return this from a handler: what is published on the topics goes to the client as events, until it leaves.
 
     Each event carries an id. A client that comes back with ``Last-Event-ID`` gets what it missed, as far as the
-    history reaches; a new one gets what was retained.
+    history reaches; a new one gets what was retained. Binary messages are for WebSockets alone: events are text.
 
     Args:
         topics: what to follow.
@@ -72,23 +74,35 @@ class EventStream:
 
     __slots__ = ("history", "keep_alive", "topics")
 
+    content_type: ClassVar[str] = CONTENT_TYPE
+    headers: ClassVar[tuple[tuple[str, str], ...]] = HEADERS
+
     def __init__(self, *topics: str, history: int = 100, keep_alive: float = 15.0) -> None:
         if not topics:
             raise TypeError("an EventStream follows at least one topic: EventStream('news')")
-        if history < 0 or keep_alive <= 0:
-            raise ValueError(f"history is at least 0 and keep_alive over 0 seconds, not {history!r} and {keep_alive!r}")
+        if not isinstance(history, int) or history < 0 or not 0 < keep_alive < math.inf:
+            raise ValueError(
+                f"history is a number of events from 0 up, keep_alive seconds over 0; not {history!r}, {keep_alive!r}"
+            )
         self.topics = tuple(dict.fromkeys(checked_topic(topic) for topic in topics))
         self.history = history
         self.keep_alive = keep_alive
-
-    def __iter__(self) -> Iterator[bytes]:
-        raise TypeError("an EventStream is returned by a handler as it is")
 
     def __repr__(self) -> str:
         return f"<EventStream {', '.join(self.topics)}>"
 
 
 def _field(name: str, value: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"an event's {name} is a str, not {value!r:.60}")
+    value.encode()  # a lone surrogate shows here, not where the event is sent
     if _LINE_ENDS.search(value) or "\0" in value:
         raise ValueError(f"an event's {name} is one line without NUL, not {value!r}")
     return f"{name}: {value}\n"
+
+
+def _milliseconds(retry: int) -> int:
+    # A browser ignores a field that is not digits alone.
+    if isinstance(retry, bool) or not isinstance(retry, int) or retry < 0:
+        raise ValueError(f"an event's retry is a whole number of milliseconds, not {retry!r}")
+    return retry

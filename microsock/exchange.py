@@ -80,6 +80,8 @@ class Exchange:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
         more = self._answer is not None and self._answer.pull()
         self._flush()
+        if self.session.peer_ended and not more:
+            self._see_whether_peer_left()
         return more
 
     def _flush(self) -> None:
@@ -89,6 +91,9 @@ class Exchange:
     def _moved(self) -> None:
         # Also without bytes: the end of an answer changes what the connection waits for.
         self._wire.write(self.session.data_to_send())
+
+    def _queued_bytes(self) -> int:
+        return self._wire.queued_bytes
 
     def _paused(self) -> bool:
         conversation = self.conversation
@@ -113,7 +118,9 @@ class Exchange:
             request.app = self._app
             self.answered += 1
             last = self.answered >= self._site.settings.max_keep_alive_requests
-            self._answer = answer = Answer(self._site, self.session.http, request, last, self._moved)
+            self._answer = answer = Answer(
+                self._site, self.session.http, request, last, self._moved, self._queued_bytes
+            )
         return answer
 
     def _match(self, answer: Answer) -> Match:
@@ -135,11 +142,15 @@ class Exchange:
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request
         if self._site.settings.websocket and is_websocket_upgrade(request):
-            match = self._app.match_websocket(request)
-            if match.route is not None:
-                self._upgrade(answer, match.route, match.params)
+            upgrade = self._app.match_websocket(request)
+            if upgrade.route is not None:
+                self._upgrade(answer, upgrade.route, upgrade.params)
                 return
-        answer.respond(self._call(answer, self._match(answer)))
+        match = self._match(answer)
+        if match.route is not None and match.route.blocking:
+            answer.call_elsewhere(self._app.call_later(request, match))
+        else:
+            answer.respond(self._call(answer, match))
 
     def _call(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):
@@ -163,21 +174,20 @@ class Exchange:
         try:
             check_handshake(request)
             check_origin(request, route.origins)
-            if route.hooks.upgrade is not None:
-                route.hooks.upgrade(request, **request.params)
+            extra = route.admit(request)
         except HTTPError as error:
             answer.respond(self._app.refuse(request, error))
         except Exception as error:
             answer.respond(self._app.complete(request, error, route.name))
         else:
-            self._accept(answer, route)
+            self._accept(answer, route, extra)
 
-    def _accept(self, answer: Answer, route: WebSocketRoute[...]) -> None:
+    def _accept(self, answer: Answer, route: WebSocketRoute[...], extra: list[tuple[bytes, bytes]]) -> None:
         request = answer.request
         offered = offered_subprotocols(request)
         subprotocol = next((name for name in route.subprotocols if name in offered), None)
         compression = self._site.settings.compression if route.compression is None else route.compression
-        frames = self.session.accept(request, [], subprotocol, route.max_message_size, compression)
+        frames = self.session.accept(request, extra, subprotocol, route.max_message_size, compression)
         answer.log_upgrade()
         self._answer = None
         self._flush()
@@ -198,9 +208,11 @@ class Exchange:
             self.session.http.abandon()
 
     def drain(self) -> None:
-        """The server stops: say goodbye on a WebSocket; what is running goes on."""
+        """The server stops: say goodbye on a WebSocket, end an event stream; what is running goes on."""
         if self.conversation is not None:
-            self.conversation.close(_GOING_AWAY, "the server is going away")
+            self.conversation.end(_GOING_AWAY, "the server is going away")
+        elif self._answer is not None:
+            self._answer.drain()
 
     def sent(self) -> None:
         """All that was queued has left."""

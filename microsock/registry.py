@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from typing import Any, Concatenate, TypeAlias, TypeVar, overload
 
-from .errors import HTTPError, SetupError
+from .errors import HTTPError
+from .eventstream import Event, EventStream
 from .headers import HeaderSource
 from .hooks import Hooks
 from .request import Request
@@ -19,7 +20,7 @@ from .signatures import check_call
 from .waits import Wait
 from .websocket_route import WebSocketDecorator
 
-__all__ = ["Registry", "Returned", "refuse_unsupported"]
+__all__ = ["Registry", "Returned"]
 
 Body: TypeAlias = (
     str
@@ -28,7 +29,10 @@ Body: TypeAlias = (
     | list[Any]
     | Iterator[str]
     | Iterator[bytes]
-    | Generator[str | bytes | Wait, Any, Any]
+    | Iterator[Event]
+    | Iterator[str | bytes | Event]
+    | Generator[str | bytes | Event | Wait, Any, Any]
+    | EventStream
 )
 Returned: TypeAlias = Response | Pending | Body | tuple[Body, int] | tuple[Body, int, HeaderSource]
 
@@ -52,40 +56,61 @@ class Registry:
 
     # Routes. Each decorator gives the handler back as it was.
 
-    def get(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def get(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer GET, and HEAD with it."""
-        return self.route(rule, ("GET",), max_body_size=max_body_size)
+        return self.route(rule, ("GET",), max_body_size=max_body_size, blocking=blocking)
 
-    def post(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def post(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer POST."""
-        return self.route(rule, ("POST",), max_body_size=max_body_size)
+        return self.route(rule, ("POST",), max_body_size=max_body_size, blocking=blocking)
 
-    def put(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def put(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer PUT."""
-        return self.route(rule, ("PUT",), max_body_size=max_body_size)
+        return self.route(rule, ("PUT",), max_body_size=max_body_size, blocking=blocking)
 
-    def patch(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def patch(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer PATCH."""
-        return self.route(rule, ("PATCH",), max_body_size=max_body_size)
+        return self.route(rule, ("PATCH",), max_body_size=max_body_size, blocking=blocking)
 
-    def delete(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def delete(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer DELETE."""
-        return self.route(rule, ("DELETE",), max_body_size=max_body_size)
+        return self.route(rule, ("DELETE",), max_body_size=max_body_size, blocking=blocking)
 
-    def head(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def head(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer HEAD by itself, not by GET."""
-        return self.route(rule, ("HEAD",), max_body_size=max_body_size)
+        return self.route(rule, ("HEAD",), max_body_size=max_body_size, blocking=blocking)
 
-    def options(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def options(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer OPTIONS by itself, not by the list of methods."""
-        return self.route(rule, ("OPTIONS",), max_body_size=max_body_size)
+        return self.route(rule, ("OPTIONS",), max_body_size=max_body_size, blocking=blocking)
 
-    def trace(self, rule: RuleLike, *, max_body_size: int | None = None) -> Callable[[Handler], Handler]:
+    def trace(
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+    ) -> Callable[[Handler], Handler]:
         """Answer TRACE."""
-        return self.route(rule, ("TRACE",), max_body_size=max_body_size)
+        return self.route(rule, ("TRACE",), max_body_size=max_body_size, blocking=blocking)
 
     def route(
-        self, rule: RuleLike, methods: Iterable[str] | str = ("GET",), *, max_body_size: int | None = None
+        self,
+        rule: RuleLike,
+        methods: Iterable[str] | str = ("GET",),
+        *,
+        max_body_size: int | None = None,
+        blocking: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Answer several methods: ``["GET", "POST"]`` or ``"GET|POST"``, ``"*"`` for any.
 
@@ -93,10 +118,12 @@ class Registry:
             rule: see ``microsock.rules``; the handler gets its parameters by keyword, behind the request.
             methods: names of methods, standard or not.
             max_body_size: bytes, instead of the setting; 413 past it.
+            blocking: call the handler in the thread pool, so that others are served while it is slow; 503 where too
+                many calls wait. Hooks stay on the loop, and a generator function is refused.
         """
 
         def register(handler: Handler) -> Handler:
-            self.add_route(rule, handler, methods, max_body_size=max_body_size)
+            self.add_route(rule, handler, methods, max_body_size=max_body_size, blocking=blocking)
             return handler
 
         return register
@@ -108,9 +135,10 @@ class Registry:
         methods: Iterable[str] | str = ("GET",),
         *,
         max_body_size: int | None = None,
+        blocking: bool = False,
     ) -> None:
         """``route`` as a call. Raises ``BadRule`` or ``DuplicateRoute``."""
-        self.router.add(Route(rule, handler, methods, max_body_size))
+        self.router.add(Route(rule, handler, methods, max_body_size, blocking))
 
     def ping(self, path: str = "/ping") -> None:
         """Answer GET on a path with ``PONG``, for whoever watches whether the server lives."""
@@ -134,14 +162,15 @@ class Registry:
             subprotocols: those spoken, the best first.
             max_message_size: bytes, instead of the setting; 1009 past it.
             compression: whether messages may be compressed (RFC 7692), instead of the setting.
-            blocking: not supported yet.
+            blocking: call the function in the thread pool, one message of a connection at a time; 1013 where too many
+                calls wait.
         """
-        refuse_unsupported(blocking=blocking)
         options = {
             "origins": origins,
             "subprotocols": subprotocols,
             "max_message_size": max_message_size,
             "compression": compression,
+            "blocking": blocking,
         }
         return WebSocketDecorator(rule, self.router.add_websocket, options)
 
@@ -196,10 +225,3 @@ class Registry:
 
 def _pong(request: Request) -> Response:
     return Response("PONG", content_type="text/plain; charset=utf-8")
-
-
-def refuse_unsupported(**options: object) -> None:
-    """Raise ``SetupError`` for an option that is asked for and not there yet."""
-    for name, value in options.items():
-        if value:
-            raise SetupError(f"{name}={value!r} is not supported yet; leave it out")

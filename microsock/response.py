@@ -8,23 +8,47 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 from urllib.parse import quote
 
 from .errors import HTTPError, reason_phrase
 from .headers import HeaderSource, MutableHeaders, is_token
 
-__all__ = ["Pending", "Response", "abort", "encode_json", "json_text", "redirect", "to_response"]
+__all__ = ["Followed", "Pending", "Response", "abort", "encode_json", "json_text", "redirect", "to_response"]
 
 _HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 
-Body = str | bytes | dict[Any, Any] | list[Any] | Iterable[str] | Iterable[bytes]
+
+class Followed(Iterable[bytes]):
+    """A streamed body whose pieces come from elsewhere: the floors above know how. It goes out as it is.
+
+    ``content_type`` and ``headers`` go onto the response unless it has its own.
+    """
+
+    __slots__ = ()
+
+    content_type: ClassVar[str] = "application/octet-stream"
+    headers: ClassVar[tuple[tuple[str, str], ...]] = ()
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise TypeError(f"{type(self).__name__} is returned by a handler as it is; it cannot be iterated over")
+
+
+class Encodable(Protocol):
+    """An item of a streamed body that knows its bytes, such as an event."""
+
+    def encode(self) -> bytes:
+        """As it goes over the wire."""
+        ...
+
+
+Body = str | bytes | dict[Any, Any] | list[Any] | Iterable[bytes] | Iterable[Encodable]
 
 # What a handler may return as a body; an iterable that is no iterator is more often a mistake.
-_BODIES = (str, bytes, dict, list, Iterator)
+_BODIES = (str, bytes, dict, list, Iterator, Followed)
 
 _STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
 # What the server decides itself; in a raw response these lines are dropped.
@@ -67,7 +91,7 @@ class Response:
         content_type: str | None = None,
     ) -> None:
         self.headers = MutableHeaders(headers)
-        self.stream: Iterable[str | bytes] | None = None
+        self.stream: Iterable[bytes] | Iterable[Encodable] | None = None
         self._body = b""
         self.status = status
         guessed = self._set_body(body)
@@ -113,7 +137,11 @@ class Response:
             raise TypeError(f"a response's body is str, bytes, dict, list or an iterable, not {body!r}")
         self._body = b""
         self.stream = body
-        return None
+        if not isinstance(body, Followed):
+            return None
+        for name, value in body.headers:
+            self.headers.setdefault(name, value)
+        return body.content_type
 
     @property
     def text(self) -> str:

@@ -16,7 +16,7 @@ from .errors import DuplicateRoute, SetupError
 from .headers import is_token
 from .rules import Rule, RuleLike, compile_rule
 from .settings import checked
-from .signatures import check_call, handler_name
+from .signatures import check_call, checked_blocking, handler_name
 from .websocket_route import WebSocketRoute
 
 __all__ = ["ANY_METHOD", "KNOWN_METHODS", "Kind", "Match", "Route", "Router"]
@@ -60,10 +60,11 @@ class Match(NamedTuple, Generic[R]):
 class Route:
     """A rule, its methods and the handler that answers them.
 
-    ``max_body_size`` is in bytes; None for the setting. Raises ``BadRule`` for a handler that does not fit its rule.
+    ``max_body_size`` is in bytes; None for the setting. ``blocking``: whether the handler is called in the thread pool.
+    Raises ``BadRule`` for a handler that does not fit its rule.
     """
 
-    __slots__ = ("handler", "max_body_size", "methods", "name", "rule")
+    __slots__ = ("blocking", "handler", "max_body_size", "methods", "name", "rule")
 
     def __init__(
         self,
@@ -71,6 +72,7 @@ class Route:
         handler: Callable[..., Any],
         methods: Iterable[str] | str = ("GET",),
         max_body_size: int | None = None,
+        blocking: bool = False,
     ) -> None:
         self.rule = compile_rule(rule)
         self.name = handler_name(handler)
@@ -80,6 +82,7 @@ class Route:
         if max_body_size is not None:
             checked("max_body_size", max_body_size)
         check_call(handler, ("request",), self.rule.names, f"rule {self.rule.text!r}")
+        self.blocking = checked_blocking(blocking, handler)
 
     def __repr__(self) -> str:
         return f"<Route {'|'.join(self.methods)} {self.rule.text} {self.name}>"

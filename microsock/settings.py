@@ -71,6 +71,7 @@ class Settings:
         "close", "choice", "Limits", "what a connection past max_queued_bytes gets: close (1013) or drop",
         choices=("close", "drop"),
     )  # fmt: skip
+    max_queued_calls: int = _setting(64, "count", "Limits", "most blocking calls that wait for a thread; 503 past it")
     max_keep_alive_requests: int = _setting(1000, "count", "Limits", "most requests on one connection", minimum=1)
     head_timeout: float = _setting(10.0, "seconds", "Deadlines", "for a whole request head, from its first byte")
     body_timeout: float = _setting(10.0, "seconds", "Deadlines", "for a body that makes no progress")
@@ -79,6 +80,9 @@ class Settings:
     close_timeout: float = _setting(5.0, "seconds", "Deadlines", "for the peer's answer to a WebSocket Close")
     grace: float = _setting(10.0, "seconds", "Deadlines", "for what is running when the server is asked to stop")
     backlog: int = _setting(1024, "count", "Bind", "connections the kernel queues before they are accepted", minimum=1)
+    threads: int = _setting(
+        8, "count", "Processes", "most threads for blocking calls; made when first needed", minimum=1
+    )
     websocket: bool = _setting(True, "switch", "WebSocket", "serve WebSocket routes")
     max_message_size: int = _setting(
         1 << 20, "size", "WebSocket", "largest message; 1009 past it; also per route", minimum=1

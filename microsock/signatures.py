@@ -10,9 +10,9 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any, get_type_hints
 
-from .errors import BadRule
+from .errors import BadRule, SetupError
 
-__all__ = ["check_call", "handler_name", "is_generator", "parameter_type"]
+__all__ = ["check_call", "checked_blocking", "handler_name", "is_generator", "parameter_type"]
 
 AnyCallable = Callable[..., Any]
 
@@ -50,6 +50,18 @@ def check_call(handler: AnyCallable, positional: tuple[str, ...], keywords: Iter
 def is_generator(handler: AnyCallable) -> bool:
     """Whether a call gives a generator; seen through ``functools.wraps``, partials and ``__call__``."""
     return inspect.isgeneratorfunction(_innermost(handler))
+
+
+def checked_blocking(blocking: bool, handler: AnyCallable) -> bool:
+    """The option ``blocking`` of a route. Raises ``SetupError`` where it cannot be had."""
+    if not isinstance(blocking, bool):
+        raise SetupError(f"blocking is {blocking!r}; expected True or False")
+    if blocking and is_generator(handler):
+        raise SetupError(
+            f"handler {handler_name(handler)!r} is a generator function, which runs on the loop; leave blocking=True "
+            "out and write 'value = yield from blocking(function, …)' for each slow call"
+        )
+    return blocking
 
 
 def parameter_type(handler: AnyCallable, index: int) -> Any:

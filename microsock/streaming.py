@@ -1,44 +1,105 @@
-"""A streamed body: an iterable of str or bytes, taken a piece at a time."""
+"""A streamed body: an iterable of str, bytes or events, taken a piece at a time; and the waits of a generator.
+
+Knows the site's timers and executor as they are handed in; no session.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from itertools import chain
-from typing import Any
+from types import GeneratorType
+from typing import Any, NoReturn, Protocol
 
+from .errors import Overloaded
+from .eventstream import CONTENT_TYPE, HEADERS, Event
 from .response import close_stream
-from .waits import Sleep, Wait
+from .site import Call, Site, Timer
+from .waits import Blocking, Sleep, Wait
 
-__all__ = ["BodyStream"]
+__all__ = ["Body", "BodyStream", "Cut", "Producer"]
+
+
+class Cut(Exception):
+    """Raised by ``Body.pull``: the answer ends here, without its last chunk, and the handler is not to blame."""
+
+
+class Body(Protocol):
+    """Where the pieces of an answer come from.
+
+    Attributes:
+        content_type: known after the first pull.
+        headers: lines that the answer has unless the handler gave its own; known after the first pull.
+    """
+
+    @property
+    def content_type(self) -> str: ...
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]: ...
+    @property
+    def parked(self) -> bool:
+        """Whether it waits for something other than its own work."""
+        ...
+
+    def pull(self) -> bytes | None:
+        """The next piece, never more than there is; ``b""`` where there is none yet, None at the end.
+
+        Raises what the producer raises, and ``Cut``.
+        """
+        ...
+
+    def shown(self, piece: bytes | None) -> Iterable[Any]:
+        """What ``on_response`` sees as the stream once ``piece`` was pulled."""
+        ...
+
+    def close(self) -> None:
+        """Nobody takes more."""
 
 
 class BodyStream:
     """Pulls pieces out of what a handler returned, as bytes.
 
-    ``content_type`` is known after the first piece: html for str, octet-stream for bytes.
+    ``content_type`` is known after the first piece: html for str, octet-stream for bytes, an event stream for events.
     """
 
-    __slots__ = ("_iterator", "_source", "content_type")
+    __slots__ = ("_iterator", "_resume", "_source", "content_type", "headers")
 
     def __init__(self, source: Iterable[object]) -> None:
         self._source = source
         self._iterator: Iterator[Any] | None = None
+        self._resume: Callable[[], Any] | None = None
         self.content_type = "application/octet-stream"
+        self.headers: tuple[tuple[str, str], ...] = ()
 
-    def pull(self) -> bytes | Sleep | None:
-        """The next piece, a pause that the producer asks for, or None at the end. Empty pieces are passed over.
+    def pull(self) -> bytes | Sleep | Blocking | None:
+        """The next piece, something that the producer waits for, or None at the end. Empty pieces are passed over.
 
-        Raises what the producer raises, and ``TypeError`` for an item that is neither str nor bytes.
+        Raises what the producer raises, and ``TypeError`` for an item that is none of these.
         """
         if self._iterator is None:
             self._iterator = iter(self._source)
-        for item in self._iterator:
-            if isinstance(item, Sleep):
+        while True:
+            resume, self._resume = self._resume, None
+            try:
+                item = next(self._iterator) if resume is None else resume()
+            except StopIteration:
+                return None
+            if isinstance(item, (Sleep, Blocking)):
                 return item
             piece = self._encoded(item)
             if piece:
                 return piece
-        return None
+
+    def give(self, value: object, error: Exception | None) -> None:
+        """Have the next pull go on with what the producer waited for, or with an error in its place."""
+        iterator = self._iterator
+        if not isinstance(iterator, Generator):
+            complaint = "only a generator can wait for blocking(); whatever wraps it must be a generator too"
+            self._resume = partial(_raise, TypeError(complaint))
+        elif error is None:
+            self._resume = partial(iterator.send, value)
+        else:
+            self._resume = partial(iterator.throw, error)
 
     def _encoded(self, item: object) -> bytes:
         if isinstance(item, str):
@@ -46,8 +107,10 @@ class BodyStream:
             return item.encode()
         if isinstance(item, (bytes, bytearray, memoryview)):
             return bytes(item)
-        hint = "; an HTTP handler can only wait by sleep()" if isinstance(item, Wait) else ""
-        raise TypeError(f"a streamed body yields str or bytes, not {type(item).__name__}{hint}")
+        if isinstance(item, Event):
+            self.content_type, self.headers = CONTENT_TYPE, HEADERS
+            return item.encode()
+        raise TypeError(f"a streamed body yields str, bytes or Event, not {type(item).__name__}{_hint(item)}")
 
     def from_piece(self, piece: bytes | None) -> Iterator[Any]:
         """What is still to come, with the piece that was pulled last put back in front."""
@@ -56,3 +119,84 @@ class BodyStream:
     def close(self) -> None:
         """Tell the producer that nobody takes more (a generator sees ``GeneratorExit``)."""
         close_stream(self._source)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def _hint(item: object) -> str:
+    if isinstance(item, Wait):
+        return "; an HTTP handler can only wait by sleep() and blocking()"
+    return "; write 'yield from' in front of it" if isinstance(item, GeneratorType) else ""
+
+
+class Producer:
+    """A body that a handler returned, and what its generator waits for.
+
+    ``wake`` is called when it can go on after a wait.
+    """
+
+    __slots__ = ("_call", "_site", "_stream", "_timer", "_wake")
+
+    def __init__(self, source: Iterable[object], site: Site, wake: Callable[[], None]) -> None:
+        self._stream = BodyStream(source)
+        self._site = site
+        self._wake = wake
+        self._timer: Timer | None = None  # while it sleeps
+        self._call: Call | None = None  # while another thread works for it
+
+    @property
+    def content_type(self) -> str:
+        """By the last piece."""
+        return self._stream.content_type
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """Those of an event stream, if it is one."""
+        return self._stream.headers
+
+    @property
+    def parked(self) -> bool:
+        """Whether it sleeps. A call in another thread comes to its end by itself."""
+        return self._timer is not None
+
+    def pull(self) -> bytes | None:
+        """See ``Body``."""
+        while self._timer is None and self._call is None:
+            piece = self._stream.pull()
+            if isinstance(piece, Sleep):
+                self._timer = self._site.call_at(self._site.now() + piece.seconds, self._rested)
+            elif isinstance(piece, Blocking):
+                self._submit(piece)
+            else:
+                return piece
+        return b""
+
+    def shown(self, piece: bytes | None) -> Iterable[Any]:
+        """See ``Body``."""
+        return self._stream.from_piece(piece)
+
+    def close(self) -> None:
+        """End its wait and tell it."""
+        waits = (self._timer, self._call)
+        self._timer = self._call = None
+        for wait in waits:
+            if wait is not None:
+                wait.cancel()
+        self._stream.close()
+
+    def _rested(self) -> None:
+        self._timer = None
+        self._wake()
+
+    def _submit(self, wait: Blocking) -> None:
+        try:
+            self._call = self._site.executor.submit(wait.call, self._answered)
+        except Overloaded as error:
+            self._stream.give(None, error)
+
+    def _answered(self, value: object, error: Exception | None) -> None:
+        self._call = None
+        self._stream.give(value, error)
+        self._wake()

@@ -22,10 +22,14 @@ class Topics(Generic[M]):
         self._members: dict[str, dict[M, None]] = {}
         self._topics: dict[M, dict[str, None]] = {}
 
-    def subscribe(self, topic: str, member: M) -> None:
-        """Put a member on a topic; one that is there keeps its place."""
-        self._members.setdefault(topic, {})[member] = None
+    def subscribe(self, topic: str, member: M) -> bool:
+        """Put a member on a topic and tell whether it is new there; one that is not keeps its place."""
+        members = self._members.setdefault(topic, {})
+        if member in members:
+            return False
+        members[member] = None
         self._topics.setdefault(member, {})[topic] = None
+        return True
 
     def unsubscribe(self, topic: str, member: M) -> None:
         """Take a member off a topic; nothing happens if it is not there."""

@@ -7,13 +7,15 @@ Knows no clock and no connection: the driver does the waiting.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from types import GeneratorType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, ParamSpec, TypeAlias, TypeVar
 
-__all__ = ["Flushed", "Receive", "Sleep", "Wait", "Waiting", "expect_wait", "sleep"]
+__all__ = ["Blocking", "Flushed", "Receive", "Sleep", "Wait", "Waiting", "blocking", "expect_wait", "sleep"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -45,6 +47,16 @@ class Flushed(Wait):
     """That what was sent has left the queue of this connection."""
 
 
+@dataclass(frozen=True, slots=True)
+class Blocking(Wait):
+    """What a call gives that another thread makes; the driver sends that, or throws what the call raised.
+
+    Thrown too: ``Overloaded``, where too many calls wait for a thread already.
+    """
+
+    call: Callable[[], Any]
+
+
 # What a handler or a helper generator that waits and then returns a T is annotated with.
 Waiting: TypeAlias = Generator[Wait, Any, T]
 
@@ -52,6 +64,18 @@ Waiting: TypeAlias = Generator[Wait, Any, T]
 def sleep(seconds: float) -> Waiting[None]:
     """Pause a generator handler; to be called behind ``yield from``. Raises ``ValueError`` for a negative number."""
     yield Sleep(checked_seconds("sleep", seconds))
+
+
+def blocking(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Waiting[T]:
+    """Call a slow function in the thread pool and wait for what it returns; to be called behind ``yield from``.
+
+    Others are served meanwhile. Raises what the function raises, and ``Overloaded`` where too many calls wait for a
+    thread (the settings ``threads`` and ``max_queued_calls``).
+    """
+    if not callable(function):
+        raise TypeError(f"blocking takes a function and its arguments, not {function!r:.60}: blocking(load, name)")
+    result: T = yield Blocking(partial(function, *args, **kwargs))
+    return result
 
 
 def checked_seconds(verb: str, seconds: float) -> float:

@@ -101,7 +101,8 @@ class WebSocket:
     def send(self, data: Sendable) -> None:
         """Queue a message: a str as text, bytes as binary, a dict or list as JSON text. Any thread may.
 
-        Raises ``WebSocketClosed`` once it is closed, ``TypeError`` or ``ValueError`` for what cannot be sent.
+        Raises ``WebSocketClosed`` once it is closed, ``TypeError`` or ``ValueError`` for what cannot be sent, and in
+        another thread ``Overloaded`` where too many calls wait for the loop.
         """
         message = encode_message(data)
         self._check_open()
@@ -114,8 +115,8 @@ class WebSocket:
         """
         check_close(code, reason)
         if self.close_code is None:
-            self._closed = code, reason
             self._link.close(code, reason)
+            self._closed = code, reason
 
     def ping(self, payload: bytes = b"") -> None:
         """Queue a Ping beside the heartbeat's own. Raises ``ValueError`` for a payload over 125 bytes."""
@@ -125,7 +126,10 @@ class WebSocket:
         self._link.ping(payload)
 
     def subscribe(self, topic: str) -> None:
-        """Get what is published on a topic, until ``unsubscribe`` or the end of the connection."""
+        """Get what is published on a topic, until ``unsubscribe`` or the end of the connection.
+
+        What was published to be retained comes at once.
+        """
         self._check_open()
         self._link.subscribe(checked_topic(topic))
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .errors import SetupError
-from .headers import is_token
+from .headers import HeaderSource, MutableHeaders, is_token
 from .messages import ANY, Sendable, expected_message
 from .request import Request
 from .rules import RuleLike, compile_rule
 from .settings import checked
-from .signatures import check_call, handler_name, is_generator
+from .signatures import check_call, checked_blocking, handler_name, is_generator
 from .waits import Wait
 from .websocket import WebSocket
 
@@ -23,12 +23,16 @@ __all__ = ["WebSocketDecorator", "WebSocketHooks", "WebSocketRoute"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+U = TypeVar("U", bound=HeaderSource | None)
 M = TypeVar("M", str, bytes, str | bytes, dict[str, Any], list[Any])
 
 AnyCallable = Callable[..., Any]
 
 # Scheme, host and port, no path (RFC 6454 section 6.2); browsers send them in lower case.
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|null|\*")
+
+# What a 101 says or must not say beside its Sec-WebSocket lines (RFC 6455 section 4.2.2, RFC 9110 section 8.6).
+_HANDSHAKE_LINES = ("connection", "content-length", "transfer-encoding", "upgrade")
 
 
 class WebSocketHooks:
@@ -57,12 +61,13 @@ class WebSocketRoute(Generic[P]):
         subprotocols: those spoken, the best first.
         max_message_size: bytes; None for the setting.
         compression: whether messages may be compressed; None for the setting.
+        blocking: whether the function is called in the thread pool.
         hooks: the functions around the handler.
     """
 
     __slots__ = (
-        "compression", "expects", "handler", "hooks", "is_generator", "max_message_size", "name", "origins", "read",
-        "rule", "subprotocols",
+        "blocking", "compression", "expects", "handler", "hooks", "is_generator", "max_message_size", "name",
+        "origins", "read", "rule", "subprotocols",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +79,7 @@ class WebSocketRoute(Generic[P]):
         subprotocols: Iterable[str] = (),
         max_message_size: int | None = None,
         compression: bool | None = None,
+        blocking: bool = False,
     ) -> None:
         self.rule = compile_rule(rule)
         self.name = handler_name(handler)
@@ -88,14 +94,18 @@ class WebSocketRoute(Generic[P]):
         self.subprotocols = tuple(_subprotocol(name) for name in _several("subprotocols", subprotocols))
         self.max_message_size = None if max_message_size is None else _size(max_message_size)
         self.compression = None if compression is None else _switch(compression)
+        self.blocking = checked_blocking(blocking, handler)
         self.hooks = WebSocketHooks()
 
     def __call__(self, ws: WebSocket, /, *args: Any, **params: Any) -> Any:
         """Call the handler itself."""
         return self.handler(ws, *args, **params)
 
-    def on_upgrade(self, hook: Callable[Concatenate[Request, P], R]) -> Callable[Concatenate[Request, P], R]:
-        """Call a function before the connection becomes a WebSocket: ``(request, **params)``; it may ``abort``."""
+    def on_upgrade(self, hook: Callable[Concatenate[Request, P], U]) -> Callable[Concatenate[Request, P], U]:
+        """Call a function before the connection becomes a WebSocket: ``(request, **params)``; it may ``abort``.
+
+        What it returns, a mapping or ``(name, value)`` pairs, goes onto the 101 as header lines, cookies for example.
+        """
         self._set("upgrade", hook, ("request",), self.rule.names)
         return hook
 
@@ -115,6 +125,19 @@ class WebSocketRoute(Generic[P]):
         """Call a function when the handler raised: ``(ws, error)``; if it returns True the WebSocket stays open."""
         self._set("error", hook, ("ws", "error"))
         return hook
+
+    def admit(self, request: Request) -> list[tuple[bytes, bytes]]:
+        """Call ``on_upgrade``; gives the lines that it adds to the 101. Raises what it raises, and for a bad line."""
+        hook = self.hooks.upgrade
+        value = None if hook is None else hook(request, **request.params)
+        if value is None:
+            return []
+        if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+            raise TypeError(
+                f"on_upgrade {handler_name(hook)!r} returned {value!r:.60}; return None, or header lines as a mapping "
+                "or (name, value) pairs"
+            )
+        return [_upgrade_line(name, text) for name, text in MutableHeaders(value).items()]
 
     def _set(self, event: str, hook: AnyCallable, positional: tuple[str, ...], names: tuple[str, ...] = ()) -> None:
         check_call(hook, positional, names, f"on_{event} of WebSocket rule {self.rule.text!r}")
@@ -152,6 +175,13 @@ class WebSocketDecorator:
         route: WebSocketRoute[...] = WebSocketRoute(self._rule, handler, **self._options)
         self._add(route)
         return route
+
+
+def _upgrade_line(name: str, value: str) -> tuple[bytes, bytes]:
+    word = name.lower()
+    if word.startswith("sec-websocket-") or word in _HANDSHAKE_LINES:
+        raise ValueError(f"on_upgrade returned a line {name}: that belongs to the handshake and the server's framing")
+    return name.encode("ascii"), value.encode("latin-1")
 
 
 def _several(option: str, values: Iterable[str]) -> Iterable[str]:

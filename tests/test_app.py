@@ -10,7 +10,20 @@ from typing import Any
 
 import pytest
 
-from microsock import App, BadSetting, HTTPError, Pending, Request, Response, SetupError, WebSocket, abort
+from microsock import (
+    App,
+    BadRule,
+    BadSetting,
+    HTTPError,
+    Pending,
+    Request,
+    Response,
+    SetupError,
+    WebSocket,
+    abort,
+    sleep,
+)
+from microsock.jobs import Job
 
 
 @pytest.fixture
@@ -240,8 +253,8 @@ class Written:
         self.followers = followers
         self.calls: list[tuple[object, ...]] = []
 
-    def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None) -> None:
-        self.calls.append(("publish", topic, data, exclude))
+    def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None, retain: bool) -> None:
+        self.calls.append(("publish", topic, data, exclude, retain))
 
     def count(self, topic: str) -> int:
         return self.followers
@@ -251,6 +264,12 @@ class Written:
 
     def websockets(self) -> list[WebSocket]:
         return [object.__new__(WebSocket)] * self.followers
+
+    def every(self, job: Job) -> None:
+        self.calls.append(("every", job.name, job.seconds, job.each_worker))
+
+    def after(self, job: Job) -> None:
+        self.calls.append(("after", job.name, job.seconds))
 
 
 @pytest.fixture
@@ -267,9 +286,9 @@ def sites(app: App) -> Iterator[list[Written]]:
 def test_what_is_published_goes_to_every_site_that_serves_the_app(app: App, sites: list[Written]) -> None:
     sender = object.__new__(WebSocket)
     app.publish("room", {"a": 1}, exclude=sender)
-    app.publish("room", b"b")
+    app.publish("room", b"b", retain=True)
     for site in sites:
-        assert site.calls == [("publish", "room", '{"a":1}', sender), ("publish", "room", b"b", None)]
+        assert site.calls == [("publish", "room", '{"a":1}', sender, False), ("publish", "room", b"b", None, True)]
 
 
 @pytest.mark.parametrize(("topic", "data"), [("room", None), ("room", 5), (7, "a")])
@@ -278,9 +297,43 @@ def test_what_cannot_be_published_is_refused_though_nobody_listens(app: App, top
         app.publish(topic, data)
 
 
-def test_retained_messages_are_not_there_yet(app: App) -> None:
-    with pytest.raises(SetupError, match=r"^retain=True is not supported yet; leave it out$"):
-        app.publish("room", "a", retain=True)
+def beat() -> None: ...
+
+
+def test_a_job_that_comes_late_reaches_every_site_and_those_that_start_later(app: App, sites: list[Written]) -> None:
+    assert app.every(2, each_worker=True)(beat) is beat
+    for site in sites:
+        assert site.calls == [("every", "beat", 2.0, True)]
+    assert [job.name for job in app.jobs] == ["beat"]
+
+
+def test_what_comes_once_goes_to_one_site(app: App, sites: list[Written]) -> None:
+    app.after(0, beat)
+    assert [site.calls for site in sites] == [[("after", "beat", 0.0)], []]
+
+
+def test_nothing_comes_later_where_nothing_serves(app: App) -> None:
+    with pytest.raises(SetupError, match=r"^nothing serves this app, so 'beat' would never be called; call app\.after"):
+        app.after(1, beat)
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), "1", True])
+def test_a_job_comes_again_after_a_time_over_0(app: App, seconds: Any) -> None:
+    with pytest.raises(ValueError, match=r"app\.every takes a number of seconds"):
+        app.every(seconds)(beat)
+    assert app.jobs == []
+
+
+def test_a_job_is_a_plain_function_without_parameters(app: App) -> None:
+    def greedy(name: str) -> None: ...
+
+    def waiting() -> Iterator[object]:
+        yield from sleep(1)
+
+    with pytest.raises(BadRule, match=r"'greedy' takes \(name\), but app\.every calls it with \(\)"):
+        app.every(1)(greedy)  # type: ignore[type-var]
+    with pytest.raises(SetupError, match="'waiting' is a generator function; put what comes after a wait into"):
+        app.every(1)(waiting)
 
 
 def test_a_topic_counts_and_closes_over_all_sites(app: App, sites: list[Written]) -> None:

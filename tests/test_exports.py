@@ -15,6 +15,8 @@ from microsock import errors
 PUBLIC = {
     "Address",
     "App",
+    "Event",
+    "EventStream",
     "Pending",
     "Request",
     "Response",
@@ -23,6 +25,7 @@ PUBLIC = {
     "WebSocket",
     "WebSocketRoute",
     "abort",
+    "blocking",
     "redirect",
     "sleep",
 }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from microsock import App, BadRule, HTTPError, Request, Response, SetupError, WebSocketRoute
+from microsock import App, BadRule, HTTPError, Request, Response, SetupError, WebSocket, WebSocketRoute
 from microsock.registry import Registry
 
 
@@ -58,10 +58,30 @@ def test_the_decorators_of_websockets_give_a_route(registry: Registry) -> None:
     assert (chat.origins, chat.subprotocols, chat.max_message_size, chat.compression) == (("null",), ("v1",), 9, True)
 
 
-def test_blocking_handlers_of_websockets_are_not_there_yet(registry: Registry) -> None:
-    registry.websocket("/", blocking=False)
-    with pytest.raises(SetupError, match=r"^blocking=True is not supported yet; leave it out$"):
-        registry.websocket("/", blocking=True)
+def test_every_decorator_takes_blocking(registry: Registry) -> None:
+    names = ["get", "post", "put", "patch", "delete", "head", "options", "trace", "route"]
+    for name in names:
+        getattr(registry, name)(f"/{name}", blocking=True)(lambda request: "")
+        getattr(registry, name)(f"/{name}/quick")(lambda request: "")
+    registry.add_route("/add", lambda request: "", blocking=True)
+    assert [route.blocking for route in registry.router.routes] == [True, False] * len(names) + [True]
+
+
+def test_a_generator_cannot_be_blocking_and_is_told_what_to_write(registry: Registry) -> None:
+    def ticks(request: Request) -> Iterator[str]:
+        yield "a"
+
+    def quiz(ws: WebSocket) -> Iterator[Any]:
+        yield from ws.text()
+
+    advice = r"is a generator function, .*write 'value = yield from blocking\(function, …\)'"
+    with pytest.raises(SetupError, match="'ticks' " + advice):
+        registry.get("/", blocking=True)(ticks)
+    with pytest.raises(SetupError, match="'quiz' " + advice):
+        registry.websocket("/", blocking=True)(quiz)
+    with pytest.raises(SetupError, match=r"^blocking is 8; expected True or False$"):
+        registry.get("/", blocking=8)(lambda request: "")  # type: ignore[arg-type]
+    assert registry.router.routes == []
 
 
 def test_an_error_handler_is_registered_in_every_spelling(registry: Registry) -> None:

@@ -24,6 +24,8 @@ _OUR_BITS, _MEM_LEVEL = 12, 5
 _LEAST_BITS = 9
 # Shorter payloads do not get shorter.
 _LEAST_SIZE = 64
+# How often a piece of a message may end its stream: each end costs a decompressor and a copy of the rest.
+_MOST_STREAMS = 8
 # What a sender takes off the end of a message and a receiver puts back (RFC 7692 section 7.2).
 _TAIL = b"\x00\x00\xff\xff"
 
@@ -118,7 +120,11 @@ class Deflate:
         """
         out = b""
         data = data + _TAIL if last else data
+        streams = 0
         while data:
+            streams += 1
+            if streams > _MOST_STREAMS:
+                raise zlib.error("too many streams in a message")
             # A decompressor with the largest window reads every smaller one.
             inflater = self._inflater = self._inflater or zlib.decompressobj(-15)
             out += inflater.decompress(data, limit + 1 - len(out))

@@ -7,6 +7,7 @@ answer is due nothing behind it is parsed. Knows no socket, no clock and no app.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from sys import intern
 from typing import NamedTuple
 
 import h11
@@ -326,4 +327,7 @@ def _split(head: bytes) -> _Head:
     request_line, *lines = head[:-4].split(b"\r\n")
     method, target, version = request_line.decode("ascii").split(" ")
     pairs = (line.partition(b":") for line in lines)
-    return _Head(method, target, version[5:], [(name.lower(), value.strip(b" \t")) for name, _, value in pairs])
+    # Interned: a request may be kept for as long as its WebSocket is open.
+    return _Head(
+        intern(method), target, intern(version[5:]), [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+    )

@@ -56,8 +56,7 @@ class Session:
 
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
-        out = self._phase.data_to_send()
-        return out if self.websocket is None else self.http.data_to_send() + out
+        return self._phase.data_to_send()
 
     def accept(
         self,
@@ -67,7 +66,10 @@ class Session:
         max_message_size: int | None,
         compression: bool,
     ) -> Frames:
-        """Answer 101 and speak WebSocket from here on; bytes that came behind the handshake are its first frames."""
+        """Answer 101 and speak WebSocket from here on; bytes that came behind the handshake are its first frames.
+
+        The HTTP half ends here: a connection that may stay open for days keeps nothing of it.
+        """
         ended = self.http.peer_ended
         lines = [*accept_lines(request, subprotocol), *extra]
         agreement = negotiate(",".join(request.headers.getlist("sec-websocket-extensions"))) if compression else None
@@ -76,5 +78,8 @@ class Session:
         size = self._settings.max_message_size if max_message_size is None else max_message_size
         limits = MessageLimits(size, self._settings.max_fragments)
         deflate = Deflate(agreement) if agreement is not None else None
-        self._phase = self.websocket = Frames(self.http.switch(lines), ended, limits, deflate)
-        return self.websocket
+        frames = Frames(self.http.switch(lines), ended, limits, deflate)
+        frames.send_frame(b"".join(self.http.data_to_send()))
+        self._phase = self.websocket = frames
+        del self.http
+        return frames

@@ -21,7 +21,6 @@ from .transport import Transport
 
 __all__ = ["Connection"]
 
-_READ_SIZE = 64 << 10
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
@@ -41,7 +40,7 @@ class Connection:
 
     __slots__ = (
         "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_queued",
-        "_site", "_transport", "_turn_due", "closed", "reading", "received", "sent",
+        "_site", "_transport", "_turn_due", "_unsaid", "closed", "reading", "received", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +67,7 @@ class Connection:
         self._again = False
         self._turn_due = False
         self._lingering = False
+        self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
         self.sent = 0
         self.received = 0
@@ -89,10 +89,19 @@ class Connection:
     def write(self, chunks: list[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn, or of one that is due soon."""
         for chunk in chunks:
-            if chunk:
-                self._out.append(chunk)
-                self._queued += len(chunk)
+            self._out.append(chunk)
+            self._queued += len(chunk)
+        if self._queued > HIGH_WATER and not self._in_turn:
+            self._relieve()
         self._turn_soon()
+
+    def _relieve(self) -> None:
+        # A burst of pushes must not look like a slow reader just because no turn has come between them.
+        try:
+            self._hand_over()
+            self._unsaid = True
+        except ConnectionError:
+            self._site.call_soon(self.abort)
 
     # News, from the loop.
 
@@ -132,7 +141,8 @@ class Connection:
         self._on_closed(self)
 
     def _read(self) -> None:
-        data = self._transport.recv(_READ_SIZE)
+        # Never more than the mark ahead of what is parsed.
+        data = self._transport.recv(HIGH_WATER if self._lingering else HIGH_WATER - self._exchange.session.buffered)
         if data is None:
             return
         self.received += len(data)
@@ -189,8 +199,14 @@ class Connection:
         return True
 
     def _send(self) -> None:
-        if not self._out:
-            return
+        if self._out:
+            self._hand_over()
+            self._unsaid = True
+        if self._unsaid and not self._out:
+            self._unsaid = False
+            self._exchange.sent()
+
+    def _hand_over(self) -> None:
         while self._out:
             chunk = self._next_chunk()
             taken = self._transport.send(chunk)
@@ -199,7 +215,6 @@ class Connection:
             if taken < len(chunk):
                 self._out.insert(0, memoryview(chunk)[taken:])
                 return
-        self._exchange.sent()
 
     def _next_chunk(self) -> bytes | memoryview:
         # One system call for a head and a small body; a large one is not copied.

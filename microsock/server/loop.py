@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import selectors
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -57,7 +58,7 @@ class Watch:
 
 
 class Loop:
-    """The turns of one thread. ``post`` is for every thread, all else for the one that calls ``step``.
+    """The turns of one thread. ``post`` and ``deliver`` are for every thread, all else for the one that calls ``step``.
 
     Args:
         clock: seconds, never going back; the timers run on it.
@@ -71,6 +72,7 @@ class Loop:
         self._wakeup = Wakeup()
         self._mailbox = Mailbox()
         self._soon: deque[Callback] = deque()
+        self._thread: int | None = None  # the one that takes a turn now
         self.closed = False
         self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
         self._wakeup_watch.want(True, False)
@@ -86,10 +88,22 @@ class Loop:
     def post(self, callback: Callback) -> None:
         """Have this called on the loop's thread; from any thread. Never called if the loop closes before.
 
-        Raises ``Overloaded`` when too many calls wait.
+        Within a turn it is ``call_soon``. Raises ``Overloaded`` when too many calls wait.
         """
-        self._mailbox.put(callback)
+        if self.in_turn():
+            self._soon.append(callback)
+        else:
+            self._mailbox.put(callback)
+            self._wakeup.wake()
+
+    def deliver(self, callback: Callback) -> None:
+        """``post`` for what is never refused, since something else bounds it: the results of calls in other threads."""
+        self._mailbox.put_always(callback)
         self._wakeup.wake()
+
+    def in_turn(self) -> bool:
+        """Whether the caller runs within ``step``, and may touch what belongs to the loop."""
+        return self._thread == threading.get_ident()
 
     def wake(self) -> None:
         """End the wait of ``step``; from any thread or signal handler."""
@@ -102,9 +116,13 @@ class Loop:
             timeout: how long to wait at most, in seconds; None as long as it takes.
         """
         news = self._selector.select(self._wait(timeout))
-        for key, events in news:
-            self._notify(key.data, events)
-        return len(news) + self._run_timers() + self._run_soon()
+        self._thread = threading.get_ident()
+        try:
+            for key, events in news:
+                self._notify(key.data, events)
+            return len(news) + self._run_timers() + self._run_soon()
+        finally:
+            self._thread = None
 
     def next_timeout(self) -> float | None:
         """How long ``step`` may wait without being late, in seconds; None if only news can end its wait."""

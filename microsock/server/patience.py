@@ -5,6 +5,7 @@ The session says what it waits for, the settings how long; this arms, moves and 
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,8 @@ class Patience:
     """The deadlines of one connection. Call ``look`` at the end of each of its turns."""
 
     __slots__ = (
-        "_connection", "_deadlines", "_exchange", "_inbound", "_now", "_number", "_outbound", "_pinged_at", "_settings",
-        "_site", "_waiting",
+        "_connection", "_deadlines", "_deaf_at", "_exchange", "_inbound", "_now", "_number", "_outbound", "_pinged_at",
+        "_settings", "_site", "_waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, exchange: Exchange, site: Site, timers: Timers) -> None:
@@ -44,6 +45,7 @@ class Patience:
         self._number = 0  # of the request that this wait belongs to
         self._inbound: Progress | None = None
         self._outbound: Progress | None = None
+        self._deaf_at = -math.inf  # when we last did not read
         self._pinged_at = 0  # bytes received when the last ping was sent
 
     def look(self) -> None:
@@ -54,6 +56,8 @@ class Patience:
             self._start_wait(waiting)
         elif waiting is Waiting.BODY:
             self._check_body()
+        if not self._connection.reading:
+            self._deaf_at = self._now()
         if not self._connection.queued_bytes:
             if self._outbound is not None:
                 self._outbound = None
@@ -172,10 +176,12 @@ class Patience:
         if self._connection.received > self._pinged_at:
             return  # whatever came since shows that the peer lives; a long message may stand before its pong
         # While we do not read, its pong cannot come; while it takes what we send, our ping may still be on its way.
-        progress = self._inbound
+        progress, now = self._inbound, self._now()
         assert progress is not None
-        if progress.moved(self._now(), self._connection.acknowledged) or not self._connection.reading:
-            self._deadlines.set("pong", self._now() + self._settings.ping_timeout)
+        waits = progress.moved(now, self._connection.acknowledged) or not self._connection.reading
+        until = (now if waits else self._deaf_at) + self._settings.ping_timeout
+        if until > now:
+            self._deadlines.set("pong", until)
         else:
             self._connection.abort()
 

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from ..adapters.threads import ThreadPool
 from ..app import App
 from ..errors import SetupError
 from ..request import Address
@@ -44,6 +45,8 @@ class Service:
             call_at=self.loop.timers.call_at,
             call_soon=self.loop.call_soon,
             post=self.loop.post,
+            on_loop=self.loop.in_turn,
+            executor=ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver),
             new_id=partial(secrets.token_hex, 8),
             http_date=HttpDate(),
             access=AccessLog() if settings.access_log else None,

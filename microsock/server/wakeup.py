@@ -71,6 +71,10 @@ class Mailbox:
             raise Overloaded(f"{self._limit} calls wait for the loop already; it is busy or stopped")
         self._calls.append(callback)
 
+    def put_always(self, callback: Callback) -> None:
+        """Leave a call even if the box is full; for those whose number has a bound of its own."""
+        self._calls.append(callback)
+
     def drain(self) -> list[Callback]:
         """Take the calls that are here now, oldest first."""
         return [self._calls.popleft() for _ in range(len(self._calls))]

@@ -9,19 +9,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtra
-from .errors import RestlessApp, StillWaiting, WebSocketRefused
+from .errors import EventStreamEnded, EventStreamRefused, RestlessApp, StillWaiting, WebSocketRefused
 from .frames import Frame, build_frame, read_frames
 
 if TYPE_CHECKING:
     from .client import TestClient
+    from .eventstream import EventReader, ReceivedEvent
     from .pending import PendingAnswer
     from .raw import RawConnection
     from .websocket import WebSocketClient
 
 __all__ = [
+    "EventReader",
+    "EventStreamEnded",
+    "EventStreamRefused",
     "Frame",
     "PendingAnswer",
     "RawConnection",
+    "ReceivedEvent",
     "RestlessApp",
     "StillWaiting",
     "TestClient",
@@ -31,7 +36,14 @@ __all__ = [
     "read_frames",
 ]
 
-_HOMES = {"PendingAnswer": "pending", "RawConnection": "raw", "TestClient": "client", "WebSocketClient": "websocket"}
+_HOMES = {
+    "EventReader": "eventstream",
+    "PendingAnswer": "pending",
+    "RawConnection": "raw",
+    "ReceivedEvent": "eventstream",
+    "TestClient": "client",
+    "WebSocketClient": "websocket",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -6,13 +6,15 @@ Knows httpx, and is with its neighbours the only place that does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from ..errors import SetupError
 from ..request import Address
-from .errors import WebSocketRefused
+from .errors import EventStreamRefused, StillWaiting, WebSocketRefused
+from .eventstream import EventReader
 from .http import MemoryNetwork
 from .memory import CAPACITY
 from .pending import PendingAnswer
@@ -89,6 +91,7 @@ class TestClient(httpx.Client):
         subprotocols: Sequence[str] = (),
         headers: Mapping[str, str] | None = None,
         origin: str | None = None,
+        compression: bool | str = False,
         **options: Any,
     ) -> WebSocketClient:
         """Open a WebSocket; use it under ``with``.
@@ -98,11 +101,13 @@ class TestClient(httpx.Client):
             subprotocols: offered in this order.
             headers: added to the handshake, or in place of its own lines.
             origin: as a browser would send it; none by default.
+            compression: whether to offer permessage-deflate and compress what is sent where the server takes it up;
+                a str is the offer itself (``"permessage-deflate; client_no_context_takeover"``).
             options: ``params``, ``cookies``, ``extensions`` as for ``request``.
 
         Raises ``WebSocketRefused`` with the answer if that is not 101.
         """
-        lines = httpx.Headers(handshake_headers(subprotocols, origin))
+        lines = httpx.Headers(handshake_headers(subprotocols, origin, compression))
         lines.update(headers)
         request = self.build_request("GET", url, headers=lines, **options)
         connection = self._network.begin(request)
@@ -112,6 +117,28 @@ class TestClient(httpx.Client):
             response.read()
             raise WebSocketRefused(response)
         return WebSocketClient(connection, response)
+
+    def events(self, url: str, *, headers: Mapping[str, str] | None = None, **options: Any) -> EventReader:
+        """Open an event stream; use it under ``with``.
+
+        Args:
+            url: a path, or a whole URL.
+            headers: added to the request: ``{"Last-Event-ID": …}``.
+            options: ``params``, ``cookies``, ``extensions`` … as for ``request``.
+
+        Raises ``EventStreamRefused`` for an answer that a browser's ``EventSource`` would not take.
+        """
+        lines = httpx.Headers({"Accept": "text/event-stream", "Cache-Control": "no-store"})
+        lines.update(headers)
+        request = self.build_request("GET", url, headers=lines, **options)
+        connection = self._network.begin(request)
+        response = self._network.answer(connection, request)
+        self.cookies.extract_cookies(response)
+        if response.status_code != 200 or not _is_event_stream(response):
+            with closing(response), suppress(StillWaiting):
+                response.read()
+            raise EventStreamRefused(response)
+        return EventReader(connection, response)
 
     def raw(self, data: bytes) -> bytes:
         """Send bytes over a new connection, give everything that comes back at once, and hang up."""
@@ -139,3 +166,8 @@ class TestClient(httpx.Client):
     def transcript(self) -> str:
         """What went over the wires so far, with virtual times."""
         return self.world.transcript.text()
+
+
+def _is_event_stream(response: httpx.Response) -> bool:
+    kind: str = response.headers.get("Content-Type", "")
+    return kind.partition(";")[0].strip().lower() == "text/event-stream"

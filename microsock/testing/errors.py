@@ -9,7 +9,7 @@ from ..errors import MicrosockError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["RestlessApp", "StillWaiting", "WebSocketRefused"]
+__all__ = ["EventStreamEnded", "EventStreamRefused", "RestlessApp", "StillWaiting", "WebSocketRefused"]
 
 
 class StillWaiting(MicrosockError, TimeoutError):
@@ -26,3 +26,16 @@ class WebSocketRefused(MicrosockError):
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(f"the handshake was refused: {response.status_code} {response.reason_phrase}")
         self.response = response
+
+
+class EventStreamRefused(MicrosockError):
+    """What was asked for is no event stream; ``response`` is the answer, read as far as it came."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        kind = response.headers.get("Content-Type", "nothing")
+        super().__init__(f"no event stream: {response.status_code} {response.reason_phrase}, {kind}")
+        self.response = response
+
+
+class EventStreamEnded(MicrosockError, EOFError):
+    """No event comes any more: the server has ended the stream."""

@@ -14,27 +14,35 @@ from typing import Any
 import httpx
 import wsproto.events as events
 from wsproto.connection import CLIENT, Connection, ConnectionState
+from wsproto.extensions import Extension, PerMessageDeflate
 
 from ..errors import RemoteProtocolError, WebSocketClosed
 from ..messages import Sendable, encode_message
 from .errors import StillWaiting
-from .frames import build_frame
+from .frames import Frame, build_frame, read_frames
 from .http import HTTPConnection
 
 __all__ = ["WebSocketClient", "handshake_headers"]
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+# What browsers offer.
+_OFFER = "permessage-deflate; client_max_window_bits"
 _KEY = base64.b64encode(b"microsock client").decode()
 # Unread beyond this, the client stops reading, as one whose program does not keep up.
 _READ_AHEAD_BYTES = 4 << 20
 _READ_AHEAD_MESSAGES = 1000
+_FRAMES_KEPT = 100
 
 
-def handshake_headers(subprotocols: Sequence[str], origin: str | None) -> dict[str, str]:
+def handshake_headers(
+    subprotocols: Sequence[str], origin: str | None, compression: bool | str = False
+) -> dict[str, str]:
     """The header lines that ask for a WebSocket (RFC 6455 section 4.1); the key is always the same."""
     lines = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": _KEY}
     if subprotocols:
         lines["Sec-WebSocket-Protocol"] = ", ".join(subprotocols)
+    if compression:
+        lines["Sec-WebSocket-Extensions"] = _OFFER if compression is True else compression
     return lines | ({} if origin is None else {"Origin": origin})
 
 
@@ -48,6 +56,8 @@ class WebSocketClient:
         subprotocol: the one the server chose, or None.
         closed: code and reason of the server's Close frame; 1006 where it left without one; None while open.
         pongs: payloads of the Pong frames that came.
+        compression: what the server agreed to: its ``Sec-WebSocket-Extensions``, or None.
+        frames: the last frames that came, as they were on the wire (``rsv`` is 4 for a compressed one).
     """
 
     def __init__(self, connection: HTTPConnection, response: httpx.Response) -> None:
@@ -55,6 +65,9 @@ class WebSocketClient:
         self.subprotocol: str | None = response.headers.get("Sec-WebSocket-Protocol")
         self.closed: tuple[int, str] | None = None
         self.pongs: list[bytes] = []
+        self.compression: str | None = response.headers.get("Sec-WebSocket-Extensions")
+        self.frames: deque[Frame] = deque(maxlen=_FRAMES_KEPT)
+        self._raw = bytearray()
         self._connection = connection
         self._messages: deque[str | bytes] = deque()
         self._parts: list[Any] = []
@@ -62,7 +75,9 @@ class WebSocketClient:
         self._paused = False
         self._by_peer = True
         _check_accept(response)
-        self._frames = Connection(CLIENT, trailing_data=connection.switched())
+        trailing = connection.switched()
+        self._keep_frames(trailing)
+        self._frames = Connection(CLIENT, extensions=_extensions(self.compression), trailing_data=trailing)
         self._take_events()
         connection.wire.reader = self._read
         self._settle()
@@ -76,6 +91,18 @@ class WebSocketClient:
             self._send(events.TextMessage(data=message))
         else:
             self._send(events.BytesMessage(data=message))
+        self._settle()
+
+    def send_parts(self, *parts: str | bytes) -> None:
+        """Send one message in several frames, all str or all bytes; each is compressed where that was agreed on."""
+        if not self._is_open:
+            raise WebSocketClosed(*(self.closed or (1000, "")), by_peer=self._by_peer)
+        last = len(parts) - 1
+        for number, part in enumerate(parts):
+            if isinstance(part, str):
+                self._send(events.TextMessage(data=part, message_finished=number == last))
+            else:
+                self._send(events.BytesMessage(data=part, message_finished=number == last))
         self._settle()
 
     def receive(self) -> str | bytes:
@@ -147,9 +174,14 @@ class WebSocketClient:
         if not data:
             return self._end()
         self._check_open()
+        self._keep_frames(data)
         self._frames.receive_data(data)
         self._take_events()
         return True
+
+    def _keep_frames(self, data: bytes) -> None:
+        self._raw += data
+        self.frames.extend(read_frames(self._raw))
 
     def _end(self) -> bool:
         self._connection.wire.reader = None
@@ -188,6 +220,15 @@ class WebSocketClient:
         self.closed = (int(event.code), event.reason or "")
         if self._frames.state is ConnectionState.REMOTE_CLOSING:
             self._send(event.response())
+
+
+def _extensions(agreed: str | None) -> list[Extension]:
+    if agreed is None:
+        return []
+    deflate = PerMessageDeflate()
+    # An offer without client_max_window_bits leaves us the largest window (RFC 7692 section 7.1.2.2).
+    deflate.finalize(agreed)
+    return [deflate]
 
 
 def _check_accept(response: httpx.Response) -> None:

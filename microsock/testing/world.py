@@ -7,6 +7,7 @@ what can run now, ``advance`` moves the clock.
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,6 +20,7 @@ from ..server.timers import Timers
 from ..settings import resolve
 from ..site import Site
 from .errors import RestlessApp
+from .inline import InlineExecutor
 from .memory import CAPACITY, MemoryTransport
 from .transcript import Transcript
 
@@ -47,7 +49,8 @@ class World:
         self._calls: deque[Callable[[], None]] = deque()
         self._wires: list[Wire] = []
         self._numbers = itertools.count(1)
-        self._ids = map("ws{}".format, itertools.count(1))
+        self._ids = itertools.chain(("bus",), map("ws{}".format, itertools.count(1)))
+        thread = threading.get_ident()
         self._running = self._closed = False
         self.transcript = Transcript(self.now)
         self.timers = Timers(self.now)
@@ -58,6 +61,8 @@ class World:
             call_at=self.timers.call_at,
             call_soon=self._calls.append,
             post=self._calls.append,
+            on_loop=lambda: threading.get_ident() == thread,
+            executor=InlineExecutor(self._calls.append),
             new_id=self._ids.__next__,
             http_date=HttpDate(lambda: _BIRTHDAY + self._clock),
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from microsock.protocol.deflate import Agreement, Deflate
 from microsock.protocol.events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, Waiting
 from microsock.protocol.frames import Frames, MessageLimits, message_frame
 from microsock.testing import Frame, build_frame, read_frames
@@ -279,6 +280,17 @@ def test_the_end_of_the_stream_without_a_close_is_1006(before: bytes) -> None:
 def test_messages_before_the_end_of_the_stream_come_first() -> None:
     frames = begin(behind=build_frame(TEXT, "a") + build_frame(TEXT, "b"), ended=True)
     assert events_of(frames) == [MessageReceived("a"), MessageReceived("b"), CloseReceived(1006, "", True)]
+
+
+def test_a_compressed_message_that_ends_its_stream_again_and_again_is_refused() -> None:
+    # Each end costs a copy of what follows: 1 MiB of them would take ten seconds of CPU.
+    def begin_compressed() -> Frames:
+        return Frames(bytearray(), False, MessageLimits(1 << 20, None), Deflate(Agreement()))
+
+    ending = b"\x4b\x04\x00"
+    once, often = (build_frame(TEXT, ending * count, rsv=4) for count in (2, 100_000))
+    assert feed(begin_compressed(), once) == [MessageReceived("aa")]
+    assert feed(begin_compressed(), often) == [CloseReceived(1007, "invalid compressed data", False)]
 
 
 def test_what_is_sent_is_one_unmasked_frame() -> None:

@@ -211,3 +211,50 @@ def test_closing_in_the_midst_of_a_turn_ends_the_turn(loop: Loop, pair: Pair) ->
     watch.want(False, True)
     assert loop.step() == 2
     assert loop.closed
+
+
+def test_a_post_within_a_turn_needs_no_mailbox_and_runs_in_the_same_turn(loop: Loop) -> None:
+    calls: list[str] = []
+
+    def post_many() -> None:
+        for number in range(20_000):
+            loop.post(partial(calls.append, str(number)))
+
+    loop.call_soon(post_many)
+    loop.step()
+    assert calls == []
+    loop.step()
+    assert len(calls) == 20_000
+
+
+def test_only_within_a_turn_is_the_caller_on_the_loop(loop: Loop) -> None:
+    seen: list[bool] = []
+
+    def look() -> None:
+        seen.append(loop.in_turn())
+        thread = threading.Thread(target=lambda: seen.append(loop.in_turn()))
+        thread.start()
+        thread.join()
+
+    loop.call_soon(look)
+    loop.step()
+    assert seen == [True, False]
+    assert not loop.in_turn()
+
+
+def test_a_post_between_turns_wakes_an_outside_loop(loop: Loop) -> None:
+    loop.step()
+    loop.post(lambda: None)
+    with selectors.DefaultSelector() as outside:
+        outside.register(loop.fileno(), selectors.EVENT_READ)
+        assert outside.select(5)
+
+
+def test_what_is_delivered_is_never_refused(loop: Loop) -> None:
+    calls: list[str] = []
+    with pytest.raises(Overloaded):
+        while True:
+            loop.post(lambda: None)
+    loop.deliver(partial(calls.append, "result"))
+    loop.step()
+    assert calls == ["result"]

@@ -24,6 +24,7 @@ from microsock import (
     Server,
     SetupError,
 )
+from microsock.server.connection import Connection
 
 pytestmark = pytest.mark.server
 
@@ -494,18 +495,22 @@ def test_shutdown_by_another_thread_returns_at_once(waiting: Waiting) -> None:
 
 
 def test_one_connection_that_cannot_drain_or_close_does_not_keep_the_others(
-    app: App, caplog: pytest.LogCaptureFixture
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail() -> None:
-        raise RuntimeError("broken connection")
+    drain = Connection.drain
+
+    def fail_for_one(connection: Connection) -> None:
+        if connection is broken:
+            raise RuntimeError("broken connection")
+        drain(connection)
 
     with Server(app, port=0) as server, client_of(server, b"") as one, client_of(server, b"") as two:
         while server.step(0.1):
             pass
         service = server._service
         assert service is not None
-        connection = min(service._connections, key=id)
-        connection.drain = fail  # type: ignore[method-assign]
+        broken = min(service._connections, key=id)
+        monkeypatch.setattr(Connection, "drain", fail_for_one)
         server.shutdown()
         assert received(one) == received(two) == b""
     assert "broken connection" in caplog.text

@@ -11,6 +11,8 @@ from uuid import UUID
 
 from microsock import (
     App,
+    Event,
+    EventStream,
     HTTPError,
     Pending,
     Request,
@@ -20,6 +22,7 @@ from microsock import (
     WebSocketClosed,
     WebSocketRoute,
     abort,
+    blocking,
     redirect,
     sleep,
 )
@@ -122,6 +125,44 @@ def later(request: Request) -> Pending:
     return Pending(finite=True)
 
 
+@app.get("/report", blocking=True)
+def report(request: Request) -> str:
+    return "slow"
+
+
+@app.route("/reports", methods="GET|POST", blocking=True)
+def reports(request: Request) -> tuple[EventStream, int]:
+    return EventStream("reports"), 200
+
+
+@app.get("/events")
+def events(request: Request) -> Iterator[Event]:
+    yield Event({"a": 1}, event="tick", id="1", retry=500)
+
+
+@app.get("/news")
+def news(request: Request) -> EventStream:
+    return EventStream("news", "sport", history=10, keep_alive=5)
+
+
+@app.get("/held")
+def held(request: Request) -> Response:
+    return Response(EventStream("news"), headers={"X-A": "1"})
+
+
+def add(first: int, *, second: int) -> str:
+    return str(first + second)
+
+
+@app.get("/mixed")
+def mixed(request: Request) -> Generator[Any, Any, None]:
+    text = yield from blocking(add, 1, second=2)
+    assert_type(text, str)
+    yield text
+    yield Event(text)
+    yield from sleep(1)
+
+
 class Pages:
     def page(self, request: Request, name: str) -> str:
         return name
@@ -177,7 +218,38 @@ def stop() -> None:
     pass
 
 
+@app.every(60)
+def tick() -> None:
+    app.after(1.5, tock)
+    app.publish("news", "tick", retain=True)
+
+
+@app.every(0.5, each_worker=True)
+def tock() -> str:
+    return "tock"
+
+
+assert_type(tick(), None)
+
+
 # WebSockets.
+
+
+@app.websocket("/slow/{room}", blocking=True)
+def slow_chat(ws: WebSocket, message: str, room: str) -> dict[str, str]:
+    return {room: message}
+
+
+@slow_chat.on_upgrade
+def with_lines(request: Request, room: str) -> dict[str, str] | None:
+    return {"Set-Cookie": "a=1"} if room else None
+
+
+@app.websocket("/thinks")
+def thinks(ws: WebSocket) -> Waiting[None]:
+    message = yield from ws.text()
+    assert_type((yield from blocking(len, message)), int)
+    assert_type((yield from blocking(add, 1, second=2)), str)
 
 
 @app.websocket("/chat/{room}", origins=["https://example.org"], subprotocols=("chat",), max_message_size=1 << 16)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import microsock
-from microsock import App, Request, Response, Waiting, WebSocket, sleep
+from microsock import App, Event, EventStream, Request, Response, Waiting, WebSocket, blocking, sleep
 
 app = App()
 
@@ -71,7 +71,24 @@ def quiz(ws: WebSocket, level: int) -> Waiting[None]:
     either: str = yield from ws.receive()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     yield "a value"  # type: ignore[misc]  # pyright: ignore[reportReturnType]
     yield from sleep("long")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    ws.send([number, text, either])
+    wrong: int = yield from blocking(str, 1)  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
+    yield from blocking(len, 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    yield from blocking(len)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ws.send([number, text, either, wrong])
+
+
+@chat.on_upgrade  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+def says_yes(request: Request, room: str) -> bool:
+    return True
+
+
+@app.every(60)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+def greedy(name: str) -> None: ...
+
+
+@app.get("/events")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+def event(request: Request) -> Event:
+    return Event("alone")
 
 
 @quiz.on_open  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -119,3 +136,8 @@ repr(microsock.Sever)  # type: ignore[attr-defined]  # pyright: ignore[reportAtt
 app.get(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.publish("topic", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 app.publish("topic", "data", exclude="me")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.after("soon", bare)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.after(1, chat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.publish("topic", "data", retain="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+EventStream(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+Event(b"bytes", id=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

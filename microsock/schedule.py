@@ -1,0 +1,82 @@
+"""An app's jobs on the loop's timers: those that come again, and those that come once.
+
+Knows a clock and timers as they are handed in; no thread and no loop.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from .jobs import Job
+
+__all__ = ["Schedule", "Timer"]
+
+
+class Timer(Protocol):
+    """A call that is due later."""
+
+    def cancel(self) -> None:
+        """Do not make the call."""
+
+
+class Schedule:
+    """Jobs from their registration to ``stop``.
+
+    Args:
+        now: seconds on the timers' clock.
+        call_at: promises a call.
+        failed: told of a job that raised, while that exception is handled.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        call_at: Callable[[float, Callable[[], None]], Timer],
+        failed: Callable[[Job], None],
+    ) -> None:
+        self._now = now
+        self._call_at = call_at
+        self._failed = failed
+        self._timers: dict[object, Timer] = {}
+        self._stopped = False
+
+    def every(self, job: Job) -> None:
+        """Call it every ``job.seconds`` from now."""
+        self._repeat(object(), job, self._now() + job.seconds)
+
+    def once(self, job: Job, when: float) -> None:
+        """Call it at ``when``."""
+        if not self._stopped:
+            key = object()
+            self._timers[key] = self._call_at(when, partial(self._come, key, job))
+
+    def stop(self) -> None:
+        """Call nothing any more."""
+        self._stopped = True
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def _come(self, key: object, job: Job) -> None:
+        del self._timers[key]
+        self._run(job)
+
+    def _repeat(self, key: object, job: Job, when: float) -> None:
+        if not self._stopped:
+            self._timers[key] = self._call_at(when, partial(self._come_again, key, job, when))
+
+    def _come_again(self, key: object, job: Job, when: float) -> None:
+        # Promised before it runs, so that a job that raises what is no Exception still comes again. Counted from
+        # when it was due, not from when it ran, so that it does not drift; turns that were missed are passed over.
+        late = max(0.0, self._now() - when)
+        self._repeat(key, job, when + job.seconds * (1 + math.floor(late / job.seconds)))
+        self._run(job)
+
+    def _run(self, job: Job) -> None:
+        try:
+            job.function()
+        except Exception:
+            self._failed(job)

@@ -1,0 +1,251 @@
+"""A connection on a memory transport: turns, back-pressure, half-closes and the end. Deadlines are in test_patience,
+what happens when the server stops in test_draining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from wire import HANDSHAKE, ask, asked, body_of, handshake, message, statuses
+
+from microsock import App, Request, WebSocket
+from microsock.request import Address
+from microsock.server.connection import Connection
+from microsock.testing.memory import MemoryTransport
+from microsock.testing.world import World
+
+from .sample import Sample
+
+
+class Watched(MemoryTransport):
+    """A transport that notes how much is asked of it and what is watched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watched = (False, False)
+        self.sizes: list[int] = []
+
+    def watch(self, read: bool, write: bool) -> None:
+        self.watched = (read, write)
+        super().watch(read, write)
+
+    def send(self, data: bytes | memoryview) -> int:
+        taken = super().send(data)
+        self.sizes.append(taken)
+        return taken
+
+
+class Line:
+    """One connection whose every turn is taken by hand."""
+
+    def __init__(self, app: App) -> None:
+        self.world = World(app, {})
+        self.transport = Watched()
+        self.ended = 0
+        self.connection = Connection(
+            self.world.site, self.transport, self.world.timers, client=Address("1.2.3.4", 5), on_closed=self.closed
+        )
+
+    def closed(self, connection: Connection) -> None:
+        assert connection is self.connection
+        self.ended += 1
+
+    def send(self, data: bytes) -> None:
+        self.transport.deliver(data)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Turn until the connection has nothing to do."""
+        while any(ready := self.transport.ready()):
+            self.connection.handle(*ready)
+            self.world.settle()
+
+    def take(self) -> bytes:
+        taken = bytearray()
+        while piece := self.transport.take():
+            taken += piece
+            self.go_on()
+        return bytes(taken)
+
+
+def test_it_asks_for_what_it_can_use() -> None:
+    line = Line(Sample().app)
+    assert line.transport.watched == (True, False)
+    line.send(ask("/large"))
+    assert line.transport.watched == (True, True)
+    assert len(line.take()) > 1_000_000
+    assert line.transport.watched == (True, False)
+    line.transport.half_close()
+    line.go_on()
+    assert (line.transport.watched, line.ended) == ((False, False), 1)
+
+
+def test_a_head_and_a_small_body_leave_in_one_call_and_a_large_body_in_few() -> None:
+    line = Line(Sample().app)
+    line.send(ask())
+    assert len(line.transport.sizes) == 1
+    line.take()
+    line.transport.sizes.clear()
+    line.send(ask("/large"))
+    line.take()
+    assert len(line.transport.sizes) < 50
+
+
+def test_the_same_answers_come_however_the_requests_are_cut() -> None:
+    data = ask() + ask(method="POST", body=b"hello") + ask("/missing") + HANDSHAKE + message("a") + message("b")
+    whole = asked(Sample().app, data)[1].receive()
+    assert statuses(whole) == [200, 200, 404, 101]
+    _, connection = asked(Sample().app, b"")
+    for index in range(len(data)):
+        connection.send(data[index : index + 1])
+    assert connection.receive() == whole
+
+
+def test_pipelined_requests_are_answered_in_order_and_not_parsed_ahead() -> None:
+    sample = Sample()
+    _, connection = asked(sample.app, ask("/?1") + ask("/later") + ask("/?2") + b"\0")
+    assert sample.seen == ["1"]
+    sample.tokens[0].complete("at last")
+    answers = connection.receive()
+    assert statuses(answers) == [200, 200, 200, 400]
+    assert answers.index(b"at last") < answers.rindex(b"index")
+    assert connection.ended
+
+
+def test_many_pipelined_requests_are_answered_over_several_turns() -> None:
+    sample = Sample()
+    _, connection = asked(sample.app, ask("/?x") * 500)
+    assert statuses(connection.receive()) == [200] * 500
+
+
+def test_while_an_answer_is_due_it_reads_on_for_about_64_kib_and_then_stops() -> None:
+    sample = Sample()
+    line = Line(sample.app)
+    line.send(ask("/later"))
+    assert line.transport.watched == (True, False)
+    line.send(ask("/?x") * 50_000)
+    held = line.connection.received - len(ask("/later"))
+    assert 65536 <= held <= 2 * 65536
+    assert line.transport.watched == (False, False)
+    sample.tokens[0].complete("go on")
+    line.world.settle()
+    assert line.transport.watched[0]
+    line.go_on()
+    assert sample.seen
+
+
+def test_a_half_empty_line_between_requests_keeps_nobody_busy() -> None:
+    _, connection = asked(Sample().app, ask() + b"\r")
+    assert statuses(connection.receive()) == [200]
+    connection.send(b"\n" + ask())
+    assert statuses(connection.receive()) == [200]
+
+
+def test_what_comes_in_while_a_stream_goes_out_waits_for_its_end() -> None:
+    sample = Sample()
+    _, connection = asked(sample.app, ask("/stream") + ask("/?behind"), capacity=1000)
+    assert sample.seen == []
+    assert connection.receive().endswith(b"index")
+    assert sample.seen == ["behind"]
+
+
+# Ends.
+
+
+@pytest.mark.parametrize("data", [b"", b"\r\n", ask()])
+def test_a_peer_that_ends_its_stream_between_requests_is_closed(data: bytes) -> None:
+    _, connection = asked(Sample().app, data)
+    connection.half_close()
+    connection.receive()
+    assert (connection.ended, connection.closed, connection.was_reset) == (True, True, False)
+
+
+def test_a_peer_that_ends_its_stream_gets_all_of_a_large_answer() -> None:
+    _, connection = asked(Sample().app, ask("/large"), capacity=1000)
+    connection.half_close()
+    assert not connection.closed
+    assert len(body_of(connection.receive())) == 1_000_000
+    assert connection.closed
+
+
+def test_after_the_last_answer_it_ends_its_own_side_and_waits_for_the_peer() -> None:
+    _, connection = asked(Sample().app, ask("/", "Connection: close"))
+    connection.receive()
+    assert (connection.ended, connection.closed) == (True, False)
+    connection.send(b"whatever")
+    assert not connection.closed
+    connection.half_close()
+    assert (connection.closed, connection.was_reset) == (True, False)
+
+
+@pytest.mark.parametrize("reset", [True, False])
+def test_a_peer_that_leaves_in_the_middle_of_an_answer_is_forgotten(
+    reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    line = Line(Sample().app)
+    line.send(ask("/large"))
+    line.transport.hang_up(reset=reset)
+    line.go_on()
+    assert (line.transport.closed, line.ended) == (True, 1)
+    assert line.connection.queued_bytes == 0
+    assert line.world.timers.next_due() is None
+    assert caplog.records == []
+
+
+def test_to_abort_again_or_to_get_news_after_the_end_does_nothing() -> None:
+    line = Line(Sample().app)
+    line.connection.abort()
+    line.connection.abort()
+    line.connection.handle(True, True)
+    line.connection.drain()
+    line.world.settle()
+    assert line.ended == 1
+
+
+def test_news_that_turn_out_to_be_none_do_no_harm() -> None:
+    line = Line(Sample().app)
+    line.connection.handle(True, True)
+    line.send(ask())
+    assert statuses(line.take()) == [200]
+
+
+@pytest.mark.parametrize("kind", ["function", "generator"])
+def test_a_handler_may_have_its_own_connection_cut(kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    sample = Sample()
+
+    @sample.app.websocket("/function")
+    def function(ws: WebSocket, message: str) -> str:
+        line.connection.abort()
+        return message
+
+    @sample.app.websocket("/generator")
+    def generator(ws: WebSocket) -> Generator[Any, Any, None]:
+        line.connection.abort()
+        yield from ws.receive()
+
+    @generator.on_close
+    @function.on_close
+    def closed(ws: WebSocket, code: int, reason: str) -> None:
+        sample.seen.append(f"closed {code}")
+
+    line = Line(sample.app)
+    line.send(handshake("/" + kind) + message("a") + message("b"))
+    assert (line.ended, sample.seen) == (1, ["closed 1006"])
+    assert line.world.timers.next_due() is None
+    assert caplog.records == []
+
+
+def test_an_error_of_ours_ends_one_connection_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    app = Sample().app
+
+    @app.on_response
+    def surprise(request: Request, response: object) -> None:
+        # Beyond what the hooks guard against: a body that changes while it is sent.
+        response.headers = None  # type: ignore[attr-defined]
+
+    line = Line(app)
+    line.send(ask())
+    assert line.ended == 1
+    assert "unexpected error on the connection from 1.2.3.4" in caplog.text

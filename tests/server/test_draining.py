@@ -1,0 +1,90 @@
+"""What each connection does when the server is asked to stop."""
+
+from __future__ import annotations
+
+from wire import HANDSHAKE, ask, asked, body_of, statuses
+
+from microsock.testing import read_frames
+
+from .sample import Sample
+
+
+def test_an_idle_connection_has_half_a_second_for_a_request_that_is_on_its_way() -> None:
+    client, connection = asked(Sample().app, b"")
+    client.world.drain()
+    client.advance(0.4)
+    connection.send(ask())
+    answer = connection.receive()
+    assert statuses(answer) == [200]
+    assert b"Connection: close\r\n" in answer
+    assert connection.ended
+
+    client, connection = asked(Sample().app, ask())
+    client.world.drain()
+    client.advance(0.4)
+    assert not connection.closed
+    client.advance(0.1)
+    connection.receive()
+    assert connection.ended
+
+
+def test_a_connection_that_begins_now_has_half_a_second_for_its_request() -> None:
+    client, connection = asked(Sample().app, b"")
+    client.world.drain()
+    late, slow = client.raw_connection(), client.raw_connection()
+    client.advance(0.4)
+    late.send(ask())
+    slow.send(b"GET")
+    assert statuses(late.receive()) == [200]
+    client.advance(0.5)
+    assert statuses(slow.receive()) == [408]
+    connection.receive()
+    assert connection.ended
+
+
+def test_a_half_head_is_closed_at_once() -> None:
+    client, connection = asked(Sample().app, b"GET / HT")
+    client.world.drain()
+    assert connection.receive() == b""
+    assert connection.ended
+
+
+def test_a_half_body_may_be_finished() -> None:
+    client, connection = asked(Sample().app, ask(method="POST", body=b"hello")[:-1])
+    client.world.drain()
+    client.advance(3)
+    connection.send(b"o")
+    assert body_of(connection.receive()) == b"hello"
+    assert connection.ended
+
+
+def test_an_answer_that_is_due_or_under_way_is_still_given() -> None:
+    sample = Sample()
+    client, later = asked(sample.app, ask("/later"))
+    large = client.raw_connection(capacity=1000)
+    large.send(ask("/large"))
+    client.world.drain()
+    client.advance(5)
+    sample.tokens[0].complete("at last")
+    assert body_of(later.receive()) == b"at last"
+    assert len(large.receive()) > 1_000_000
+    client.advance(0.5)
+    assert large.receive() == b""
+    assert later.ended
+    assert large.ended
+
+
+def test_a_websocket_is_told_1001() -> None:
+    client, connection = asked(Sample().app, HANDSHAKE)
+    client.world.drain()
+    (frame,) = read_frames(bytearray(body_of(connection.receive())))
+    assert frame.payload[:2] == (1001).to_bytes(2, "big")
+
+
+def test_one_that_lingers_already_goes_on_lingering() -> None:
+    client, connection = asked(Sample().app, ask("/", "Connection: close"))
+    connection.receive()
+    client.world.drain()
+    assert not connection.closed
+    connection.half_close()
+    assert connection.closed
