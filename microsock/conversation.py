@@ -32,6 +32,9 @@ class Wire(Protocol):
     def queued_bytes(self) -> int:
         """Bytes that the kernel has not taken yet."""
 
+    def push(self, frame: bytes) -> None:
+        """Queue bytes that are sent to many; as ``write``, with less to do."""
+
     def write(self, chunks: list[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn."""
 
@@ -77,7 +80,7 @@ class Conversation:
         """Run ``on_open`` and start a generator; to be called once the 101 is on its way."""
         self._site.add(self)
         if self._route.hooks.open is not None:
-            self._run(partial(self._route.hooks.open, self.socket, **self._request.params))
+            self._run(False, self._route.hooks.open, self.socket, **self._request.params)
         if self._route.is_generator and self.close_code is None:
             generator = self._route.handler(self.socket, **self._request.params)
             self._script = Script(self._site, self, generator, self._route.name)
@@ -108,7 +111,7 @@ class Conversation:
         if self._script is not None and not self.running:
             self._script.tell_end()
         if self._route.hooks.close is not None:
-            self._run(partial(self._route.hooks.close, self.socket, over.code, over.reason))
+            self._run(False, self._route.hooks.close, self.socket, over.code, over.reason)
         self._log(over.code)
 
     def drained(self) -> None:
@@ -176,7 +179,8 @@ class Conversation:
     def deliver(self, record: Record) -> None:
         """Send what goes to many. Past ``max_queued_bytes`` the app's ``slow_reader`` policy decides."""
         if self.close_code is None and self._has_room(len(record.frame)):
-            self._send_frame(record.frame)
+            self._sent += 1
+            self._wire.push(record.frame)
 
     def _send_frame(self, frame: bytes) -> None:
         self._sent += 1
@@ -233,11 +237,10 @@ class Conversation:
             # A wrong type is the peer's fault: closed with its code, no traceback.
             self.end(error.code, error.reason)
             return
-        function = partial(self._route.handler, self.socket, value, **self._request.params)
         if self._route.blocking:
-            self._submit(function)
+            self._submit(partial(self._route.handler, self.socket, value, **self._request.params))
         else:
-            self._run(function, replies=True)
+            self._run(True, self._route.handler, self.socket, value, **self._request.params)
 
     def _submit(self, function: Callable[[], Any]) -> None:
         try:
@@ -247,13 +250,13 @@ class Conversation:
 
     def _called(self, value: object, error: Exception | None) -> None:
         self._call = None
-        self._run(partial(_outcome, value, error), replies=True)
+        self._run(True, _outcome, value, error)
         self.read_on()
 
-    def _run(self, function: Callable[[], Any], replies: bool = False) -> None:
+    def _run(self, replies: bool, function: Callable[..., Any], /, *arguments: Any, **params: Any) -> None:
         running, self.running = self.running, True
         try:
-            value = function()
+            value = function(*arguments, **params)
             if replies and value is not None and self.close_code is None:
                 self.socket.send(value)
         except WebSocketClosed:

@@ -100,17 +100,17 @@ class Exchange:
         return conversation is not None and (conversation.full or self._wire.queued_bytes > HIGH_WATER)
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, RequestReceived):
+        if self.conversation is not None:
+            if isinstance(event, MessageReceived):
+                self.conversation.message(event.data)
+            elif isinstance(event, CloseReceived):
+                self.conversation.ended(event)
+        elif isinstance(event, RequestReceived):
             self._answer_whole(self._answer_to(event.request))
         elif isinstance(event, RequestStarted):
             self._start(self._answer_to(event.request))
         elif isinstance(event, RequestRefused):
             self._refuse(event)
-        elif self.conversation is not None:
-            if isinstance(event, MessageReceived):
-                self.conversation.message(event.data)
-            elif isinstance(event, CloseReceived):
-                self.conversation.ended(event)
 
     def _answer_to(self, request: Request) -> Answer:
         answer = self._answer

@@ -27,6 +27,8 @@ def encode_message(data: Sendable) -> str | bytes:
 
     Raises ``TypeError`` for another type, in a list too, and ``ValueError`` for what UTF-8 or JSON cannot say.
     """
+    if type(data) is bytes or (type(data) is str and data.isascii()):
+        return data  # what most messages are
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data)
     if isinstance(data, (dict, list)):

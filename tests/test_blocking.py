@@ -399,3 +399,31 @@ def test_a_script_whose_peer_leaves_in_a_call_is_told_at_once(app: Slow, client:
     assert app.notes == [4000]
     by_hand.run_next()
     assert app.notes == [4000]
+
+
+def test_a_script_that_waits_again_after_the_end_is_closed_in_its_call(
+    app: Slow, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.app.websocket("/stubborn")
+    def stubborn(ws: WebSocket) -> Any:
+        try:
+            yield from ws.text()
+        except WebSocketClosed:
+            try:
+                yield from blocking(slow, "too late")
+            finally:
+                app.notes.append("closed")
+
+    with app.app.test_client() as client:
+        client.websocket("/stubborn").close()
+        assert app.notes == ["closed"]
+    assert not caplog.records
+
+
+def test_a_stopped_client_makes_no_calls(app: Slow) -> None:
+    client = app.app.test_client()
+    client.close()
+    call = client.world.site.executor.submit(lambda: app.calls.append("made"), lambda value, error: None)
+    call.cancel()
+    client.world.settle()
+    assert app.calls == []

@@ -406,3 +406,23 @@ def test_a_finite_generator_is_cut_when_the_grace_time_ends(news: News) -> None:
     client.advance(2)
     assert not connection.receive().endswith(b"0\r\n\r\n")
     assert connection.closed
+
+
+def test_a_stream_that_is_kept_by_an_app_ends_where_its_hook_raises(
+    news: News, caplog: pytest.LogCaptureFixture
+) -> None:
+    @news.app.on_response
+    def breaks(request: Request, response: Response) -> None:
+        raise ValueError("on purpose")
+
+    with news.app.test_client() as client:
+        assert client.get("/news").status_code == 500
+        assert news.app.topic("news").count() == 0
+
+
+def test_a_binary_value_that_was_missed_is_passed_over(news: News, client: TestClient) -> None:
+    client.events("/news").close()
+    for value in ("1", b"2", "3"):
+        news.app.publish("news", value)
+    with client.events("/news", headers={"Last-Event-ID": "bus-0"}) as events:
+        assert data(events.received()) == ["1", "3"]

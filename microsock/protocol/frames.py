@@ -101,6 +101,11 @@ class Frames:
         return self._ended
 
     @property
+    def at_ease(self) -> bool:
+        """Whether it is open, and nothing that came is still to be parsed."""
+        return not (self._buffer or self._ended or self._over) and self.close_sent is None
+
+    @property
     def waiting(self) -> Waiting:
         """What this half waits for."""
         if self._over:
@@ -174,7 +179,8 @@ class Frames:
                 return self._start_strict(header)  # checked as it arrives
             self._needed = end
             return False
-        payload = unmask(bytes(self._buffer[start:end]), bytes(self._buffer[start - 4 : start]))
+        with memoryview(self._buffer) as view, view[start:end] as part:
+            payload = unmask(part, bytes(view[start - 4 : start]))
         del self._buffer[:end]
         self._guarded(partial(self._take_plain, header, payload))
         return True

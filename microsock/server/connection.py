@@ -8,7 +8,6 @@ protocol; time comes from the timers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from ..exchange import HIGH_WATER, Exchange
 from ..protocol.events import Waiting
@@ -95,6 +94,26 @@ class Connection:
             self._relieve()
         self._turn_soon()
 
+    def push(self, frame: bytes) -> None:
+        """Queue bytes that nobody waits to see sent; they leave soon, without a turn where nothing else is due."""
+        self._out.append(frame)
+        self._queued += len(frame)
+        if self._queued > HIGH_WATER and not self._in_turn:
+            self._relieve()
+        if not self._in_turn and not self._turn_due and not self.closed:
+            self._turn_due = True
+            self._site.call_soon(self._due_push)
+
+    def _due_push(self) -> None:
+        self._turn_due = False
+        if not self.closed:
+            self.guarded(self._send_pushed)
+
+    def _send_pushed(self) -> None:
+        self._send()
+        if not self._is_at_ease():
+            self._settle()
+
     def _relieve(self) -> None:
         # A burst of pushes must not look like a slow reader just because no turn has come between them.
         try:
@@ -107,18 +126,27 @@ class Connection:
 
     def handle(self, readable: bool, writable: bool) -> None:
         """The transport has something to read, or room to write."""
-        if not self.closed:
-            self.guarded(partial(self._take_turn, readable))
+        if self.closed:
+            return
+        try:
+            if readable:
+                self._read()
+            if not self.closed:
+                self.turn()
+        except Exception as error:
+            self._failed(error)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something for this connection; what it raises ends this connection and no other."""
         try:
             action()
-        except ConnectionError:
-            self.abort()
-        except Exception:
-            logger.exception("unexpected error on the connection from %s", self._client.host)
-            self.abort()
+        except Exception as error:
+            self._failed(error)
+
+    def _failed(self, error: Exception) -> None:
+        if not isinstance(error, ConnectionError):
+            logger.error("unexpected error on the connection from %s", self._client.host, exc_info=error)
+        self.abort()
 
     def drain(self) -> None:
         """Finish what runs and close; an idle connection has half a second for a request that is on its way."""
@@ -164,17 +192,12 @@ class Connection:
         self._turn_due = False
         self.handle(False, False)
 
-    def _take_turn(self, readable: bool) -> None:
-        if readable:
-            self._read()
-        if not self.closed:
-            self.turn()
-
     def turn(self) -> None:
         """Handle what is there, send what there is, and see what to wait for next."""
         self._in_turn = True
         try:
-            self._send()
+            if self._out or self._unsaid:
+                self._send()
             more = False
             if not self._lingering:
                 more = self._exchange.run(_EVENTS_A_TURN)
@@ -182,12 +205,14 @@ class Connection:
                     more |= self._pull()
             # What is queued from here on (by a generator that waited for the queue to empty) is for the next turn.
             self._again = False
-            self._send()
+            if self._out or self._unsaid:
+                self._send()
         finally:
             self._in_turn = False
         if more or self._again:
             self._turn_soon()
-        self._settle()
+        if not self._is_at_ease():
+            self._settle()
 
     def _pull(self) -> bool:
         answering = self._exchange.session.waiting is Waiting.ANSWER
@@ -218,6 +243,8 @@ class Connection:
 
     def _next_chunk(self) -> bytes | memoryview:
         # One system call for a head and a small body; a large one is not copied.
+        if len(self._out) == 1:
+            return self._out.pop()
         size = count = 0
         for chunk in self._out:
             size += len(chunk)
@@ -228,30 +255,32 @@ class Connection:
         del self._out[:count]
         return chunks[0] if count == 1 else b"".join(chunks)
 
+    def _is_at_ease(self) -> bool:
+        # An open WebSocket on which nothing is queued or half read waits for what it waited for before.
+        websocket = self._exchange.session.websocket
+        return websocket is not None and websocket.at_ease and not self._queued and self._patience.resting
+
     def _settle(self) -> None:
         if self.closed:
             return
-        if self._exchange.session.waiting is Waiting.NOTHING and not self._queued and not self._lingering:
-            self._half_close()
-        if not self.closed:
-            if not self._lingering:
-                self._patience.look()
-            self._watch()
-
-    def _watch(self) -> None:
         session = self._exchange.session
-        ended = session.peer_ended
+        over = session.waiting is Waiting.NOTHING and not self._queued and not self._lingering
+        if over and not self._half_close():
+            return
+        if not self._lingering:
+            self._patience.look()
         crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self._queued > HIGH_WATER)
-        self.reading = self._lingering or not (ended or crowded)
+        self.reading = self._lingering or not (session.peer_ended or crowded)
         self._transport.watch(self.reading, self._queued > 0)
 
     # The end: a close() with unread input would send a reset, and the peer lose our last answer.
 
-    def _half_close(self) -> None:
-        if self._exchange.session.peer_ended:
-            self._transport.shutdown_write()
-            self.abort()
-            return
-        self._lingering = True
+    def _half_close(self) -> bool:
+        # Tells whether there is still something to wait for.
         self._transport.shutdown_write()
+        if self._exchange.session.peer_ended:
+            self.abort()
+            return False
+        self._lingering = True
         self._patience.linger()
+        return True

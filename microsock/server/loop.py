@@ -120,7 +120,7 @@ class Loop:
         try:
             for key, events in news:
                 self._notify(key.data, events)
-            return len(news) + self._run_timers() + self._run_soon()
+            return len(news) + self._run_timers() + (self._run_soon() if self._soon else 0)
         finally:
             self._thread = None
 

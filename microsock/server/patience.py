@@ -48,6 +48,11 @@ class Patience:
         self._deaf_at = -math.inf  # when we last did not read
         self._pinged_at = 0  # bytes received when the last ping was sent
 
+    @property
+    def resting(self) -> bool:
+        """Whether an open WebSocket is all that it waits on, and was so at the last look."""
+        return self._waiting is Waiting.MESSAGE and self._outbound is None
+
     def look(self) -> None:
         """See what the connection waits for by now."""
         waiting, number = self._exchange.session.waiting, self._exchange.answered

@@ -81,12 +81,10 @@ def test_a_call_that_exits_ends_nothing_but_itself(bench: Bench) -> None:
 
 
 def test_threads_are_made_when_they_are_needed_and_used_again(bench: Bench) -> None:
-    before = len(ours())
     bench.gate.set()
     for name in "abc":
         bench.submit(name)
         bench.deliver()
-    assert len(ours()) == before + 1
     assert {value.partition(" on ")[2] for value, _ in bench.results} == {"microsock-1"}
 
 
