@@ -169,5 +169,5 @@ def _guarded(call: Callable[[], object]) -> bool:
 
 def _keep_heap() -> None:
     # glibc gives the top of the heap back whenever 128 kB of it are free, and each buffer of 64 kB faults it in again.
-    # Freeing one large block teaches it a higher mark; the block itself is never touched (mallopt(3), M_TRIM_THRESHOLD).
+    # Freeing one large block teaches it a higher mark, M_TRIM_THRESHOLD of mallopt(3); the block is never touched.
     bytes(4 << 20)
