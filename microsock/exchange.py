@@ -41,7 +41,7 @@ _ABNORMAL = 1006
 class Exchange:
     """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
 
-    __slots__ = ("_answer", "_app", "_peer", "_site", "_wire", "answered", "conversation", "session")
+    __slots__ = ("_answer", "_app", "_site", "_wire", "answered", "conversation", "session")
 
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
         self.session = Session(peer, site.settings, site.http_date)
@@ -50,7 +50,6 @@ class Exchange:
         """How many requests came; with ``session.waiting`` it tells one wait from the next."""
         self._site = site
         self._app = site.app
-        self._peer = peer
         self._wire = wire
         self._answer: Answer | None = None
 
@@ -161,7 +160,8 @@ class Exchange:
         return self._site.settings.websocket and self._app.match_websocket(request).kind is Kind.FOUND
 
     def _refuse(self, event: RequestRefused) -> None:
-        request = event.request or Request("", "", client=self._peer.client, scheme=self._peer.scheme)
+        peer = self.session.http.peer
+        request = event.request or Request("", "", client=peer.client, scheme=peer.scheme)
         error = HTTPError(event.status, event.message)
         answer = self._answer_to(request)
         answer.respond(self._app.refuse(request, error))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from sys import intern
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, overload
 
@@ -153,6 +154,10 @@ class Request:
     def compact(self) -> None:
         """Take as little memory as can be, for a request that is kept for hours; nothing is lost by it."""
         self._headers = None
+        # Many connections have these in common.
+        self.host, self.raw_path = intern(self.host), intern(self.raw_path)
+        if "%" not in self.raw_path:
+            self.path = self.routing_path = self.raw_path
         if not isinstance(self._lines, _Packed):
             self._lines = _Packed(self._lines)
 

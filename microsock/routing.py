@@ -25,6 +25,8 @@ R = TypeVar("R", default="Route")
 T = TypeVar("T")
 
 ANY_METHOD = "*"
+# What every request to a fixed path shares.
+_NO_PARAMS: dict[str, Any] = {}
 # What a server knows even where no route has it; anything else is 501 (RFC 9110 section 9.1).
 KNOWN_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"))
 
@@ -128,7 +130,7 @@ class _Paths(Generic[T]):
 
     def matching(self, path: str) -> Iterator[tuple[T, dict[str, Any]]]:
         if path in self.fixed:
-            yield self.fixed[path], {}
+            yield self.fixed[path], _NO_PARAMS
         for rule, thing in self.candidates(path):
             params = rule.match(path)
             if params is not None:

@@ -54,13 +54,13 @@ class Http1:
 
     __slots__ = (
         "_body", "_buffer", "_chunked", "_empty_lines", "_ended", "_framing", "_h11", "_http_date", "_length_left",
-        "_limits", "_out", "_peer", "_request", "_scanner", "last_answer", "waiting",
+        "_limits", "_out", "_request", "_scanner", "last_answer", "peer", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes]) -> None:
         self.waiting = Waiting.IDLE
         self.last_answer = False  # whether the next answer is to close the connection
-        self._peer = peer
+        self.peer = peer
         self._limits = limits
         self._http_date = http_date
         self._buffer = bytearray()
@@ -170,8 +170,8 @@ class Http1:
             head.method,
             target,
             head.lines,
-            client=self._peer.client,
-            scheme=self._peer.scheme,
+            client=self.peer.client,
+            scheme=self.peer.scheme,
             host=host,
             http_version=head.version,
         )

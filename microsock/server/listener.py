@@ -10,6 +10,7 @@ import logging
 import resource
 import socket
 from collections.abc import Callable
+from sys import intern
 
 from ..request import Address
 from .loop import Loop
@@ -105,7 +106,7 @@ class Listener:
             self._pause(error)
             return False
         self._pause_seconds = _FIRST_PAUSE
-        self._hand_over(sock, Address(peer[0], peer[1]))
+        self._hand_over(sock, Address(intern(peer[0]), peer[1]))
         return True
 
     def _hand_over(self, sock: socket.socket, client: Address) -> None:
