@@ -26,7 +26,7 @@ from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
 from .routing import Kind, Match
-from .site import Site
+from .site import Site, logger
 from .websocket_route import WebSocketRoute
 
 __all__ = ["HIGH_WATER", "Exchange"]
@@ -58,11 +58,12 @@ class Exchange:
     def run(self, budget: int) -> bool:
         """Handle up to ``budget`` events; tells whether there may be more at once."""
         next_event = self.session.next_event
+        handle = self._log_and_handle if self._site.settings.debug else self._handle
         for _ in range(budget):
             event = None if self._paused() else next_event()
             if event is None:
                 break
-            self._handle(event)
+            handle(event)
         self._flush()
         if self._answer is not None and self._answer.over:
             self._answer = None
@@ -97,6 +98,15 @@ class Exchange:
     def _paused(self) -> bool:
         conversation = self.conversation
         return conversation is not None and (conversation.full or self._wire.queued_bytes > HIGH_WATER)
+
+    def _log_and_handle(self, event: Event) -> None:
+        # With debug on. Sizes, not contents: a log is no place for what a message or body says.
+        detail: object = event
+        if isinstance(event, MessageReceived):
+            detail = f"MessageReceived({type(event.data).__name__} of {len(event.data)})"
+        who = self.session.http.peer.client if self.conversation is None else self.conversation.id
+        logger.debug("%s: %s", who, detail)
+        self._handle(event)
 
     def _handle(self, event: Event) -> None:
         if self.conversation is not None:

@@ -290,3 +290,24 @@ def test_a_websocket_that_opens_while_the_site_drains_is_told_at_once(app: App) 
     assert statuses(answer) == [101]
     (frame,) = read_frames(bytearray(body_of(answer)))
     assert frame.payload.startswith((1001).to_bytes(2, "big"))
+
+
+def test_with_debug_on_the_protocols_events_are_logged_without_what_messages_say(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = App(debug=True)
+
+    @app.websocket("/echo")
+    def echo(ws: WebSocket, message: str) -> str:
+        return message
+
+    with caplog.at_level("DEBUG", "microsock"), app.test_client() as client:
+        with client.websocket("/echo") as ws:
+            ws.send("my secret")
+            assert ws.receive() == "my secret"
+        client.raw(b"nonsense\r\n")
+    assert "RequestReceived" in caplog.text
+    assert "MessageReceived(str of 9)" in caplog.text
+    assert "CloseReceived" in caplog.text
+    assert "RequestRefused" in caplog.text
+    assert "secret" not in caplog.text

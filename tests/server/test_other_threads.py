@@ -199,20 +199,16 @@ def test_a_loop_that_is_too_far_behind_says_so_to_other_threads_and_not_to_itsel
 
 
 def test_results_come_back_though_the_mailbox_is_full(gate: Gate) -> None:
-    held = threading.Event()
-
     @gate.app.get("/hold")
     def hold(request: Request) -> str:
-        held.set()
-        gate.wait_for()  # the blocking call runs by now, or soon
-        with contextlib.suppress(Overloaded):
-            fill = elsewhere(fill_mailbox, gate.app)
-            fill[0].join(PATIENCE)
+        fill = elsewhere(fill_mailbox, gate.app)
+        fill[0].join(PATIENCE)
         gate.open.set()
         return "held"
 
     with served(gate.app) as server:
         waiting = elsewhere(get, server, "/wait")
+        gate.wait_for()
         holding = elsewhere(get, server, "/hold")
         for thread, answers in (waiting, holding):
             thread.join(PATIENCE)
