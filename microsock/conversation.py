@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from .errors import Overloaded, WebSocketClosed
 from .history import Record
+from .messages import encode_message
 from .protocol.events import CloseReceived
 from .protocol.frames import Frames
 from .request import Request
@@ -96,7 +97,7 @@ class Conversation:
         self._received += 1
         if self._script is not None:
             self._script.receive(data)
-        elif self.close_code is None:
+        else:
             self._call_function(data)
 
     def ended(self, over: CloseReceived) -> None:
@@ -258,7 +259,7 @@ class Conversation:
         try:
             value = function(*arguments, **params)
             if replies and value is not None and self.close_code is None:
-                self.socket.send(value)
+                self._send(encode_message(value))
         except WebSocketClosed:
             pass  # the handler sent after the end: for a handler that is the end
         except Exception as error:

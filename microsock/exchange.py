@@ -64,7 +64,8 @@ class Exchange:
             if event is None:
                 break
             handle(event)
-        self._flush()
+        if self.conversation is None or self.session.has_output:
+            self._flush()
         if self._answer is not None and self._answer.over:
             self._answer = None
         if self.session.peer_ended:

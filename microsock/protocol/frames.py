@@ -283,6 +283,11 @@ class Frames:
             self.close_sent = code
             self._out.append(frame(CLOSE, close_payload(code, reason)))
 
+    @property
+    def has_output(self) -> bool:
+        """Whether ``data_to_send`` has anything to give."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
         out, self._out = self._out, []

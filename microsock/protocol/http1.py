@@ -294,6 +294,11 @@ class Http1:
         self._forget_request()
         return self._buffer
 
+    @property
+    def has_output(self) -> bool:
+        """Whether ``data_to_send`` has anything to give."""
+        return bool(self._out)
+
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
         out, self._out = self._out, []

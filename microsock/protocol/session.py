@@ -54,6 +54,11 @@ class Session:
         """What came next; None until more bytes come or the answer that is due is given."""
         return self._phase.next_event()
 
+    @property
+    def has_output(self) -> bool:
+        """Whether ``data_to_send`` has anything to give."""
+        return self._phase.has_output
+
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
         return self._phase.data_to_send()

@@ -169,13 +169,15 @@ class Connection:
         self._on_closed(self)
 
     def _read(self) -> None:
-        # Never more than the mark ahead of what is parsed.
-        data = self._transport.recv(HIGH_WATER if self._lingering else HIGH_WATER - self._exchange.session.buffered)
+        session = self._exchange.session
+        # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
+        limit = HIGH_WATER if session.websocket is None else 2 * HIGH_WATER
+        data = self._transport.recv(limit if self._lingering else limit - session.buffered)
         if data is None:
             return
         self.received += len(data)
         if not self._lingering:
-            self._exchange.session.receive_data(data)
+            session.receive_data(data)
         elif not data:
             self.abort()
 
