@@ -57,19 +57,19 @@ class Exchange:
 
     def run(self, budget: int) -> bool:
         """Handle up to ``budget`` events; tells whether there may be more at once."""
-        next_event = self.session.next_event
+        # An open WebSocket is asked straight: nothing follows it.
+        source = self.session.websocket or self.session
+        next_event = source.next_event
         handle = self._log_and_handle if self._site.settings.debug else self._handle
         for _ in range(budget):
             event = None if self._paused() else next_event()
             if event is None:
                 break
             handle(event)
-        if self.conversation is None or self.session.has_output:
+        if source.has_output:
             self._flush()
-        if self._answer is not None and self._answer.over:
-            self._answer = None
-        if self.session.peer_ended:
-            self._see_whether_peer_left()
+        if self._answer is not None:
+            self._see_to_answer(self._answer)
         return event is not None
 
     @property
@@ -79,10 +79,11 @@ class Exchange:
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
-        more = self._answer is not None and self._answer.pull()
+        answer = self._answer
+        more = answer is not None and answer.pull()
         self._flush()
-        if self.session.peer_ended and not more:
-            self._see_whether_peer_left()
+        if answer is not None and not more:
+            self._see_to_answer(answer)
         return more
 
     def _flush(self) -> None:
@@ -237,12 +238,13 @@ class Exchange:
         if self.conversation is not None:
             self.conversation.ended(CloseReceived(_ABNORMAL, "", True))
 
-    def _see_whether_peer_left(self) -> None:
+    def _see_to_answer(self, answer: Answer) -> None:
         # A half-close looks like a full one. A finite answer is sent; nobody waits for one that is parked.
-        answer = self._answer
-        if answer is not None and answer.parked and self.session.waiting is Waiting.ANSWER:
+        if self.session.peer_ended and answer.parked and self.session.waiting is Waiting.ANSWER:
             answer.give_up()
             self.session.http.abandon()
+        if answer.over:
+            self._answer = None
 
 
 def _upgrade_required(request: Request) -> HTTPError:

@@ -119,7 +119,11 @@ class Loop:
         self._thread = threading.get_ident()
         try:
             for key, events in news:
-                self._notify(key.data, events)
+                # A callback before this one may have closed the descriptor and opened another of the same number:
+                # this entry then still speaks of the old one, which wants nothing any more.
+                watch = key.data
+                if wanted := events & watch.events:
+                    self._notify(watch.ready, wanted)
             return len(news) + self._run_timers() + (self._run_soon() if self._soon else 0)
         finally:
             self._thread = None
@@ -151,16 +155,11 @@ class Loop:
         waits = (timeout, self.next_timeout(), _LONGEST_WAIT)
         return min(wait for wait in waits if wait is not None)
 
-    def _notify(self, watch: Watch, events: int) -> None:
-        # A callback before this one may have closed the descriptor and opened another of the same number: this
-        # entry then still speaks of the old one, which wants nothing any more.
-        events &= watch.events
-        if not events:
-            return
+    def _notify(self, ready: Ready, events: int) -> None:
         try:
-            watch.ready(events & READ != 0, events & WRITE != 0)
+            ready(events & READ != 0, events & WRITE != 0)
         except Exception:
-            logger.exception("unexpected error in %r", watch.ready)
+            logger.exception("unexpected error in %r", ready)
 
     def _run_timers(self) -> int:
         try:
