@@ -81,9 +81,9 @@ def test_a_browser_that_comes_back_misses_nothing_inside_the_history(
     tmp_path: Path,
 ) -> None:
     needed("chromium")
-    (tmp_path / "numbers.py").write_text(NUMBERS)
+    (tmp_path / "counting_app.py").write_text(NUMBERS)
     page = browser.new_page()
-    with running(str(tmp_path / "numbers.py")) as server:
+    with running(str(tmp_path / "counting_app.py")) as server:
         page.goto(server.url)
         page.evaluate(WATCH)
         page.wait_for_function("window.seen.length > 5")
@@ -91,7 +91,7 @@ def test_a_browser_that_comes_back_misses_nothing_inside_the_history(
         before = page.evaluate("window.seen.length")
         page.wait_for_function("before => window.seen.length > before + 20", arg=before, timeout=30_000)
         port = server.port
-    with running(str(tmp_path / "numbers.py"), port=port):
+    with running(str(tmp_path / "counting_app.py"), port=port):
         before = page.evaluate("window.seen.length")
         page.wait_for_function("before => window.seen.length > before + 20", arg=before, timeout=30_000)
         seen = page.evaluate("window.seen")
