@@ -38,8 +38,8 @@ class Connection:
     """
 
     __slots__ = (
-        "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_queued",
-        "_site", "_transport", "_turn_due", "_unsaid", "closed", "reading", "received", "sent",
+        "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_push_due",
+        "_queued", "_site", "_transport", "_turn_due", "_unsaid", "closed", "reading", "received", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class Connection:
         self._in_turn = False
         self._again = False
         self._turn_due = False
+        self._push_due = False
         self._lingering = False
         self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
@@ -87,6 +88,8 @@ class Connection:
 
     def write(self, chunks: list[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn, or of one that is due soon."""
+        if self.closed:
+            return
         for chunk in chunks:
             self._out.append(chunk)
             self._queued += len(chunk)
@@ -96,16 +99,18 @@ class Connection:
 
     def push(self, frame: bytes) -> None:
         """Queue bytes that nobody waits to see sent; they leave soon, without a turn where nothing else is due."""
+        if self.closed:
+            return
         self._out.append(frame)
         self._queued += len(frame)
         if self._queued > HIGH_WATER and not self._in_turn:
             self._relieve()
-        if not self._in_turn and not self._turn_due and not self.closed:
-            self._turn_due = True
+        if not (self._in_turn or self._turn_due or self._push_due):
+            self._push_due = True
             self._site.call_soon(self._due_push)
 
     def _due_push(self) -> None:
-        self._turn_due = False
+        self._push_due = False
         if not self.closed:
             self.guarded(self._send_pushed)
 
@@ -260,7 +265,9 @@ class Connection:
     def _is_at_ease(self) -> bool:
         # An open WebSocket on which nothing is queued or half read waits for what it waited for before.
         websocket = self._exchange.session.websocket
-        return websocket is not None and websocket.at_ease and not self._queued and self._patience.resting
+        if websocket is None or not self.reading:
+            return False
+        return websocket.at_ease and not self._queued and self._patience.resting
 
     def _settle(self) -> None:
         if self.closed:

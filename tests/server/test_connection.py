@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wire import HANDSHAKE, ask, asked, body_of, handshake, message, statuses
 
-from microsock import App, Request, WebSocket
+from microsock import App, Request, WebSocket, sleep
 from microsock.request import Address
 from microsock.server.connection import Connection
 from microsock.testing.memory import MemoryTransport
@@ -249,3 +249,51 @@ def test_an_error_of_ours_ends_one_connection_and_is_logged(caplog: pytest.LogCa
     line.send(ask())
     assert line.ended == 1
     assert "unexpected error on the connection from 1.2.3.4" in caplog.text
+
+
+def counting(line: list[int]) -> App:
+    """An app whose WebSocket sleeps for a second, and from then on notes the size of each message."""
+    app = App()
+
+    @app.websocket("/ws")
+    def count(ws: WebSocket) -> Generator[Any, Any, None]:
+        yield from sleep(1)
+        while True:
+            line.append(len((yield from ws.binary())))
+
+    return app
+
+
+def test_a_websocket_that_was_not_read_from_is_read_again_once_all_that_came_is_used_up() -> None:
+    sizes: list[int] = []
+    line = Line(counting(sizes))
+    line.send(HANDSHAKE)
+    for _ in range(8):
+        line.send(message(bytes(16 << 10)))
+    assert line.transport.watched == (False, False)
+    line.world.advance(1)
+    assert sizes == [16 << 10] * 8
+    line.send(message(b"more"))
+    assert sizes[8:] == [4]
+
+
+def test_messages_that_wait_behind_a_push_are_read_as_soon_as_the_handler_asks_for_them() -> None:
+    sizes: list[int] = []
+    line = Line(counting(sizes))
+    # In one turn of the loop: a push that is still to be sent, and then a generator that wakes up.
+    line.world.timers.call_at(1, lambda: line.connection.push(b"\x82\x00"))
+    line.send(HANDSHAKE)
+    for _ in range(8):
+        line.send(message(bytes(16 << 10)))
+    line.world.advance(1)
+    assert sizes == [16 << 10] * 8
+
+
+def test_what_is_written_to_a_connection_that_has_closed_is_forgotten() -> None:
+    line = Line(Sample().app)
+    line.connection.abort()
+    line.connection.write([b"late"])
+    line.connection.push(b"late")
+    line.world.settle()
+    assert line.connection.queued_bytes == 0
+    assert line.transport.take() == b""
