@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from .errors import Overloaded, WebSocketClosed
 from .history import Record
 from .messages import encode_message
-from .protocol.events import CloseReceived
+from .protocol.events import CloseReceived, Event, MessageReceived
 from .protocol.frames import Frames
 from .request import Request
 from .script import Script
@@ -48,8 +48,8 @@ class Conversation:
     """
 
     __slots__ = (
-        "_call", "_frames", "_opened", "_received", "_request", "_route", "_script", "_sent", "_site", "_wire", "id",
-        "over", "running", "socket",
+        "_call", "_opened", "_received", "_request", "_route", "_sent", "_site", "_wire",
+        "frames", "id", "over", "running", "script", "socket",
     )  # fmt: skip
 
     def __init__(
@@ -66,13 +66,13 @@ class Conversation:
         self.running = False
         self.over: CloseReceived | None = None
         self._site = site
-        self._frames = frames
+        self.frames = frames
         self._wire = wire
         self._route = route
         self._request = request
         self._opened = site.now()
         self._received = self._sent = 0
-        self._script: Script | None = None
+        self.script: Script | None = None
         self._call: Call | None = None  # of a function in another thread
 
     # What the exchange calls.
@@ -84,21 +84,24 @@ class Conversation:
             self._run(False, self._route.hooks.open, self.socket, **self._request.params)
         if self._route.is_generator and self.close_code is None:
             generator = self._route.handler(self.socket, **self._request.params)
-            self._script = Script(self._site, self, generator, self._route.name)
-            self._script.start()
+            self.script = Script(self._site, self, generator, self._route.name)
+            self.script.start()
 
     @property
     def full(self) -> bool:
         """Whether to stop parsing: the handler has enough to do already."""
-        return self._call is not None or (self._script is not None and self._script.full)
+        return self._call is not None or (self.script is not None and self.script.full)
 
-    def message(self, data: str | bytes) -> None:
-        """A message came."""
-        self._received += 1
-        if self._script is not None:
-            self._script.receive(data)
-        else:
-            self._call_function(data)
+    def hear(self, event: Event) -> None:
+        """A message came, or the end."""
+        if isinstance(event, MessageReceived):
+            self._received += 1
+            if self.script is not None:
+                self.script.receive(event.data)
+            else:
+                self._call_function(event.data)
+        elif isinstance(event, CloseReceived):
+            self.ended(event)
 
     def ended(self, over: CloseReceived) -> None:
         """The talk is over, by whichever end; the handler is told, once."""
@@ -109,16 +112,11 @@ class Conversation:
         if self._call is not None:
             self._call.cancel()
             self._call = None
-        if self._script is not None and not self.running:
-            self._script.tell_end()
+        if self.script is not None and not self.running:
+            self.script.tell_end()
         if self._route.hooks.close is not None:
             self._run(False, self._route.hooks.close, self.socket, over.code, over.reason)
         self._log(over.code)
-
-    def drained(self) -> None:
-        """All that was queued has left."""
-        if self._script is not None:
-            self._script.drained()
 
     # What the handler's WebSocket calls. Another thread's words are said on the loop.
 
@@ -130,7 +128,7 @@ class Conversation:
     @property
     def close_code(self) -> int | None:
         """The code the connection closed with or is closing with; None while it is open."""
-        return self.over.code if self.over is not None else self._frames.close_sent
+        return self.over.code if self.over is not None else self.frames.close_sent
 
     def send(self, data: str | bytes) -> None:
         """Send a message. An answer is never dropped; from outside the handler it counts as pushed."""
@@ -147,7 +145,7 @@ class Conversation:
         if not self._site.on_loop():
             self._site.post(partial(self.ping, payload))
         elif self.close_code is None:
-            self._frames.ping(payload)
+            self.frames.ping(payload)
             self._flush()
 
     def close(self, code: int, reason: str) -> None:
@@ -185,15 +183,15 @@ class Conversation:
 
     def _send_frame(self, frame: bytes) -> None:
         self._sent += 1
-        self._frames.send_frame(frame)
+        self.frames.send_frame(frame)
         self._flush()
 
     def end(self, code: int, reason: str) -> None:
         """``close``, on the loop."""
         if self.close_code is None:
-            if self._script is not None:
-                self._script.clear()
-            self._frames.close(code, reason)
+            if self.script is not None:
+                self.script.clear()
+            self.frames.close(code, reason)
             self._flush()
 
     def _send_if_open(self, data: str | bytes) -> None:
@@ -201,15 +199,15 @@ class Conversation:
             self._send(data)
 
     def _send(self, data: str | bytes) -> None:
-        if self._is_answering or self._has_room(len(data)):
+        if self.running or self._is_answering or self._has_room(len(data)):
             self._sent += 1
-            self._frames.send_message(data)
+            self.frames.send_message(data)
             self._flush()
 
     @property
     def _is_answering(self) -> bool:
         # A function in another thread answers too.
-        return self.running or self._call is not None or (self._script is not None and self._script.calling)
+        return self.running or self._call is not None or (self.script is not None and self.script.calling)
 
     def _has_room(self, size: int) -> bool:
         # One message always fits, however large.
@@ -223,7 +221,7 @@ class Conversation:
         return False
 
     def _flush(self) -> None:
-        self._wire.write(self._frames.data_to_send())
+        self._wire.write(self.frames.data_to_send())
 
     def read_on(self) -> None:
         """There is room for messages again, and some may be here unparsed."""

@@ -57,19 +57,33 @@ class Exchange:
 
     def run(self, budget: int) -> bool:
         """Handle up to ``budget`` events; tells whether there may be more at once."""
-        # An open WebSocket is asked straight: nothing follows it.
-        source = self.session.websocket or self.session
-        next_event = source.next_event
+        if self.conversation is not None:
+            return self._converse(self.conversation, budget)
         handle = self._log_and_handle if self._site.settings.debug else self._handle
         for _ in range(budget):
-            event = None if self._paused() else next_event()
+            event = self.session.next_event()
             if event is None:
                 break
             handle(event)
-        if source.has_output:
+            if self.session.websocket is not None:
+                break
+        if self.session.has_output:
             self._flush()
         if self._answer is not None:
             self._see_to_answer(self._answer)
+        return event is not None
+
+    def _converse(self, conversation: Conversation, budget: int) -> bool:
+        # An open WebSocket is asked straight: nothing follows it.
+        frames = conversation.frames
+        handle = self._log_and_hear if self._site.settings.debug else conversation.hear
+        for _ in range(budget):
+            event = None if conversation.full or self._wire.queued_bytes > HIGH_WATER else frames.next_event()
+            if event is None:
+                break
+            handle(event)
+        if frames.has_output:
+            self._flush()
         return event is not None
 
     @property
@@ -97,26 +111,22 @@ class Exchange:
     def _queued_bytes(self) -> int:
         return self._wire.queued_bytes
 
-    def _paused(self) -> bool:
-        conversation = self.conversation
-        return conversation is not None and (conversation.full or self._wire.queued_bytes > HIGH_WATER)
+    # With debug on. Sizes, not contents: a log is no place for what a message or body says.
 
     def _log_and_handle(self, event: Event) -> None:
-        # With debug on. Sizes, not contents: a log is no place for what a message or body says.
+        logger.debug("%s: %s", self.session.http.peer.client, event)
+        self._handle(event)
+
+    def _log_and_hear(self, event: Event) -> None:
+        assert self.conversation is not None
         detail: object = event
         if isinstance(event, MessageReceived):
             detail = f"MessageReceived({type(event.data).__name__} of {len(event.data)})"
-        who = self.session.http.peer.client if self.conversation is None else self.conversation.id
-        logger.debug("%s: %s", who, detail)
-        self._handle(event)
+        logger.debug("%s: %s", self.conversation.id, detail)
+        self.conversation.hear(event)
 
     def _handle(self, event: Event) -> None:
-        if self.conversation is not None:
-            if isinstance(event, MessageReceived):
-                self.conversation.message(event.data)
-            elif isinstance(event, CloseReceived):
-                self.conversation.ended(event)
-        elif isinstance(event, RequestReceived):
+        if isinstance(event, RequestReceived):
             self._answer_whole(self._answer_to(event.request))
         elif isinstance(event, RequestStarted):
             self._start(self._answer_to(event.request))
@@ -228,8 +238,8 @@ class Exchange:
 
     def sent(self) -> None:
         """All that was queued has left."""
-        if self.conversation is not None:
-            self.conversation.drained()
+        if self.conversation is not None and self.conversation.script is not None:
+            self.conversation.script.drained()
 
     def lost(self) -> None:
         """The connection is gone: end whatever runs on it."""

@@ -39,7 +39,7 @@ class Connection:
 
     __slots__ = (
         "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_push_due",
-        "_queued", "_site", "_transport", "_turn_due", "_unsaid", "closed", "reading", "received", "sent",
+        "_site", "_transport", "_turn_due", "_unsaid", "closed", "queued_bytes", "reading", "received", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +61,8 @@ class Connection:
         self._on_closed = on_closed
         self._exchange = Exchange(site, Peer(client, scheme), self)
         self._out: list[bytes | memoryview] = []
-        self._queued = 0
+        self.queued_bytes = 0
+        """Bytes that the kernel has not taken yet."""
         self._in_turn = False
         self._again = False
         self._turn_due = False
@@ -81,19 +82,14 @@ class Connection:
         """How many bytes the peer has taken so far, as far as the kernel can tell."""
         return self.sent - self._transport.unacknowledged()
 
-    @property
-    def queued_bytes(self) -> int:
-        """Bytes that the kernel has not taken yet."""
-        return self._queued
-
     def write(self, chunks: list[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn, or of one that is due soon."""
         if self.closed:
             return
         for chunk in chunks:
             self._out.append(chunk)
-            self._queued += len(chunk)
-        if self._queued > HIGH_WATER and not self._in_turn:
+            self.queued_bytes += len(chunk)
+        if self.queued_bytes > HIGH_WATER and not self._in_turn:
             self._relieve()
         self._turn_soon()
 
@@ -102,8 +98,8 @@ class Connection:
         if self.closed:
             return
         self._out.append(frame)
-        self._queued += len(frame)
-        if self._queued > HIGH_WATER and not self._in_turn:
+        self.queued_bytes += len(frame)
+        if self.queued_bytes > HIGH_WATER and not self._in_turn:
             self._relieve()
         if not (self._in_turn or self._turn_due or self._push_due):
             self._push_due = True
@@ -169,20 +165,21 @@ class Connection:
         self._patience.end()
         self._transport.close()
         self._out.clear()
-        self._queued = 0
+        self.queued_bytes = 0
         self._exchange.lost()
         self._on_closed(self)
 
     def _read(self) -> None:
         session = self._exchange.session
+        source = session.websocket or session
         # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
-        limit = HIGH_WATER if session.websocket is None else 2 * HIGH_WATER
-        data = self._transport.recv(limit if self._lingering else limit - session.buffered)
+        limit = HIGH_WATER if source is session else 2 * HIGH_WATER
+        data = self._transport.recv(limit if self._lingering else limit - source.buffered)
         if data is None:
             return
         self.received += len(data)
         if not self._lingering:
-            session.receive_data(data)
+            source.receive_data(data)
         elif not data:
             self.abort()
 
@@ -224,7 +221,7 @@ class Connection:
     def _pull(self) -> bool:
         answering = self._exchange.session.waiting is Waiting.ANSWER
         for _ in range(_PIECES_A_TURN):
-            if self._queued > HIGH_WATER or not self._exchange.pull():
+            if self.queued_bytes > HIGH_WATER or not self._exchange.pull():
                 # Behind the end of a stream the next request may be here already.
                 return answering and self._exchange.session.waiting is Waiting.IDLE
             self._send()
@@ -240,18 +237,16 @@ class Connection:
 
     def _hand_over(self) -> None:
         while self._out:
-            chunk = self._next_chunk()
+            # One system call for a head and a small body; a large one is not copied.
+            chunk = self._out.pop() if len(self._out) == 1 else self._next_chunk()
             taken = self._transport.send(chunk)
             self.sent += taken
-            self._queued -= taken
+            self.queued_bytes -= taken
             if taken < len(chunk):
                 self._out.insert(0, memoryview(chunk)[taken:])
                 return
 
     def _next_chunk(self) -> bytes | memoryview:
-        # One system call for a head and a small body; a large one is not copied.
-        if len(self._out) == 1:
-            return self._out.pop()
         size = count = 0
         for chunk in self._out:
             size += len(chunk)
@@ -267,20 +262,20 @@ class Connection:
         websocket = self._exchange.session.websocket
         if websocket is None or not self.reading:
             return False
-        return websocket.at_ease and not self._queued and self._patience.resting
+        return websocket.at_ease and not self.queued_bytes and self._patience.resting
 
     def _settle(self) -> None:
         if self.closed:
             return
         session = self._exchange.session
-        over = session.waiting is Waiting.NOTHING and not self._queued and not self._lingering
+        over = session.waiting is Waiting.NOTHING and not self.queued_bytes and not self._lingering
         if over and not self._half_close():
             return
         if not self._lingering:
             self._patience.look()
-        crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self._queued > HIGH_WATER)
+        crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self.queued_bytes > HIGH_WATER)
         self.reading = self._lingering or not (session.peer_ended or crowded)
-        self._transport.watch(self.reading, self._queued > 0)
+        self._transport.watch(self.reading, self.queued_bytes > 0)
 
     # The end: a close() with unread input would send a reset, and the peer lose our last answer.
 
