@@ -99,7 +99,7 @@ _EXTENDED = {126: 2, 127: 8}
 _LEAST_LENGTH = {2: 0, 4: 126, 10: 65536}
 
 
-def unmask_in_python(payload: bytes | memoryview, mask: bytes) -> bytes:
+def unmask_in_python(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     """A payload with the four bytes of ``mask`` taken off (RFC 6455 section 5.3), as one big integer."""
     size = len(payload)
     if size > _BLOCK:
@@ -108,7 +108,7 @@ def unmask_in_python(payload: bytes | memoryview, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
-def _unmask_blocks(payload: bytes | memoryview, mask: bytes) -> bytes:
+def _unmask_blocks(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     key = int.from_bytes(mask, "little") * _REPEATED
     whole = len(payload) - len(payload) % _BLOCK
     blocks = [
@@ -118,7 +118,7 @@ def _unmask_blocks(payload: bytes | memoryview, mask: bytes) -> bytes:
     return b"".join((*blocks, unmask_in_python(payload[whole:], mask)))
 
 
-unmask: Callable[[bytes | memoryview, bytes], bytes] = unmask_in_python
+unmask: Callable[[bytes | bytearray | memoryview, bytes], bytes] = unmask_in_python
 with contextlib.suppress(ImportError):
     # The extra microsock[speed]: masking in C.
     from websockets.speedups import apply_mask as unmask

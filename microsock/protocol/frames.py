@@ -156,7 +156,7 @@ class Frames:
             return None
         if size > self._limits.max_size:
             return None
-        payload = unmask(bytes(buffer[6:end]), bytes(buffer[2:6]))
+        payload = unmask(buffer[6:end], bytes(buffer[2:6]))
         try:
             message = MessageReceived(payload.decode() if first == _TEXT_ALONE else payload)
         except UnicodeDecodeError:
