@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from browsing import browser as browser
 from playwright.sync_api import Browser, Page, expect
 from running import running
 from tools import needed
-
-from .test_browser import browser  # noqa: F401 - the fixture
 
 pytestmark = [pytest.mark.browser, pytest.mark.server]
 
@@ -52,7 +51,7 @@ def cut(request):
 """
 
 
-def test_the_board_is_live_and_comes_back_after_a_restart(browser: Browser) -> None:  # noqa: F811
+def test_the_board_is_live_and_comes_back_after_a_restart(browser: Browser) -> None:
     needed("chromium")
     complaints: list[str] = []
     page = browser.new_page()
@@ -77,7 +76,7 @@ def last_event(page: Page) -> str:
 
 
 def test_a_browser_that_comes_back_misses_nothing_inside_the_history(
-    browser: Browser,  # noqa: F811
+    browser: Browser,
     tmp_path: Path,
 ) -> None:
     needed("chromium")
