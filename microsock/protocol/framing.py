@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable
+from functools import lru_cache
+from sys import intern
 from typing import NamedTuple
 
 from ..errors import RemoteProtocolError
 
-__all__ = ["Framing", "examine"]
+__all__ = ["Framing", "HeadParts", "checked_host", "examine", "split_head"]
 
 _HOST = re.compile(
     r"(?:(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
@@ -32,6 +34,25 @@ class Framing(NamedTuple):
     """Bytes of a body with a known length; 0 where there is none or it is chunked."""
     chunked: bool
     expects_continue: bool
+
+
+class HeadParts(NamedTuple):
+    """A head in its parts; names of lines in lower case."""
+
+    method: str
+    target: str
+    version: str
+    lines: list[tuple[bytes, bytes]]
+
+
+def split_head(head: bytes) -> HeadParts:
+    """A head that the scanner has passed, in its parts; h11 is still to judge the lines."""
+    request_line, *lines = head[:-4].split(b"\r\n")
+    method, target, version = request_line.decode("ascii").split(" ")
+    pairs = (line.partition(b":") for line in lines)
+    # Interned: a request may be kept for as long as its WebSocket is open.
+    fields = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
+    return HeadParts(intern(method), target, intern(version[5:]), fields)
 
 
 def examine(method: str, target: str, version: str, lines: Iterable[tuple[bytes, bytes]]) -> Framing:
@@ -55,10 +76,12 @@ def _host(values: list[str], version: str) -> str:
         return ""
     if len(values) != 1:
         raise RemoteProtocolError("exactly one Host header is required (RFC 9112 section 3.2)")
-    return _authority(values[0])
+    return checked_host(values[0])
 
 
-def _authority(text: str) -> str:
+@lru_cache(maxsize=256)
+def checked_host(text: str) -> str:
+    """A host, with or without a port, as it is. Raises ``RemoteProtocolError``."""
     match = _HOST.fullmatch(text) if len(text) <= 512 else None
     if match is None or int(match["port"] or 0) > 65535 or not _is_v6(match["v6"]):
         raise RemoteProtocolError("malformed Host")
@@ -86,7 +109,7 @@ def _target(method: str, target: str, host: str) -> tuple[str, str]:
     if match is None:
         raise RemoteProtocolError("malformed request target")
     # The target's authority counts, not Host (RFC 9112 section 3.2.2).
-    return _origin_form(method, match[2]), _authority(match[1])
+    return _origin_form(method, match[2]), checked_host(match[1])
 
 
 def _origin_form(method: str, rest: str) -> str:

@@ -1,31 +1,34 @@
-"""The HTTP/1.1 half of a session: requests in, answers out, framed by h11.
+"""The HTTP/1.1 half of a session: requests in, answers out.
 
-Bytes pass the scanner, then h11, one fresh h11 object for each request: an idle connection keeps none. While an
-answer is due nothing behind it is parsed. Knows no socket, no clock and no app.
+An ordinary request takes a short way; every other one passes the scanner and then h11. The two ways have one
+interface, and from outside nobody can tell which was taken. While an answer is due nothing behind it is parsed.
+Knows no socket, no clock and no app.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from sys import intern
 from typing import NamedTuple
 
-import h11
-
-from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
+from ..errors import LocalProtocolError, RemoteProtocolError
 from ..request import Address, Request
+from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
-from .framing import Framing, examine
-from .scanner import ChunkedBody, HeadScanner, Limits
+from .fields import FRAMING, Field, FieldTable, Line, LineTable
+from .framing import Framing, HeadParts, examine, split_head
+from .ordinary import Head as OrdinaryHead
+from .ordinary import Ordinary, read_ordinary
+from .scanner import HeadScanner, Limits
+from .whole import Whole
 
 __all__ = ["Http1", "Peer"]
 
-Lines = Sequence[tuple[bytes, bytes]]
-
 # Empty lines that a peer may send before a request line (RFC 9112 section 2.2).
 _MAX_EMPTY_LINES = 8
-_OURS = frozenset({b"content-length", b"transfer-encoding", b"date", b"keep-alive"})
-_CLOSE = (b"Connection", b"close")
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+# What all connections of this process have said and were told; see `fields`.
+_FIELDS, _LINES = FieldTable(), LineTable()
 
 
 class Peer(NamedTuple):
@@ -33,15 +36,6 @@ class Peer(NamedTuple):
 
     client: Address
     scheme: str = "http"
-
-
-class _Head(NamedTuple):
-    """A head in its parts; names of lines in lower case."""
-
-    method: str
-    target: str
-    version: str
-    lines: list[tuple[bytes, bytes]]
 
 
 class Http1:
@@ -53,11 +47,11 @@ class Http1:
     """
 
     __slots__ = (
-        "_body", "_buffer", "_chunked", "_empty_lines", "_ended", "_framing", "_h11", "_http_date", "_length_left",
-        "_limits", "_out", "_request", "_scanner", "last_answer", "peer", "waiting",
+        "_body", "_buffer", "_empty_lines", "_ended", "_framing", "_http_date", "_limits", "_out", "_request",
+        "_scanner", "_short", "_way", "last_answer", "peer", "waiting",
     )  # fmt: skip
 
-    def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes]) -> None:
+    def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes], short: bool = True) -> None:
         self.waiting = Waiting.IDLE
         self.last_answer = False  # whether the next answer is to close the connection
         self.peer = peer
@@ -68,12 +62,11 @@ class Http1:
         self._empty_lines = 0
         self._out: list[bytes] = []
         self._scanner = HeadScanner(limits)
-        self._h11: h11.Connection | None = None
+        self._short = short  # whether an ordinary request may take the short way
+        self._way: Whole | Ordinary | None = None
         self._request: Request | None = None
         self._framing: Framing | None = None
-        self._chunked: ChunkedBody | None = None
-        self._body = bytearray()
-        self._length_left = 0
+        self._body: IncomingBody | None = None
 
     # In.
 
@@ -94,6 +87,11 @@ class Http1:
         """Whether the peer has ended its stream."""
         return self._ended
 
+    @property
+    def may_switch(self) -> bool:
+        """Whether the request may ask for another protocol; one that took the short way has no Upgrade line."""
+        return isinstance(self._way, Whole)
+
     def next_event(self) -> Event | None:
         """What came next, or None until more bytes come or the answer that is due is given."""
         try:
@@ -110,16 +108,20 @@ class Http1:
         framing = self._started()
         if framing.length > max_body_size:
             return self.refuse(413, f"the body is larger than {max_body_size} bytes")
-        self._length_left = framing.length
-        self._chunked = ChunkedBody(max_body_size) if framing.chunked else None
+        self._body = IncomingBody(framing, max_body_size)
         self.waiting = Waiting.BODY
         if framing.expects_continue:
             # Also when the body is here already: so the answer does not depend on how the network cut the bytes.
-            self._send(h11.InformationalResponse(status_code=100, headers=[], reason=b"Continue"))
+            assert isinstance(self._way, Whole)
+            self._out += self._way.inform(100, ())
         return None
 
     def _next_head(self) -> Event | None:
         self._skip_empty_lines()
+        if self._short and self.waiting is Waiting.IDLE and self._buffer:
+            head = read_ordinary(self._buffer, self._limits, _FIELDS)
+            if head is not None:
+                return self._take_ordinary(head)
         if self._buffer and self._buffer != b"\r":
             self.waiting = Waiting.HEAD
             length = self._scanner.feed(self._buffer)
@@ -141,84 +143,55 @@ class Http1:
                 raise RemoteProtocolError("empty lines instead of a request")
             del self._buffer[:2]
 
+    def _take_ordinary(self, head: OrdinaryHead) -> Event:
+        self._way = Ordinary(head, bytes(self._buffer[: head.size]))
+        del self._buffer[: head.size]
+        self._request = self._new_request(head.method, head.target, "1.1", head.fields, head.host)
+        self.waiting = Waiting.ANSWER
+        if head.length:
+            self._framing = Framing(head.target, head.host, head.length, False, False)
+            return RequestStarted(self._request)
+        return RequestReceived(self._request)
+
     def _parse_head(self, length: int) -> Event | None:
         head = bytes(self._buffer[:length])
         del self._buffer[:length]
         # Before h11, which joins repeated lengths and knows fewer statuses.
-        self._framing = framing = self._examine(_split(head))
-        self._h11 = h11.Connection(h11.SERVER)
-        self._h11.receive_data(head)
-        self._read_h11()
+        self._framing = framing = self._examine(split_head(head))
+        has_body = framing.length > 0 or framing.chunked
+        self._way = Whole()
+        self._way.read_head(head, has_body)
         self.waiting = Waiting.ANSWER
         assert self._request is not None
-        if framing.length or framing.chunked:
-            return RequestStarted(self._request)
-        self._read_h11()  # the end of the message
-        return RequestReceived(self._request)
+        return RequestStarted(self._request) if has_body else RequestReceived(self._request)
 
-    def _examine(self, head: _Head) -> Framing:
+    def _examine(self, head: HeadParts) -> Framing:
         try:
             framing = examine(*head)
         except RemoteProtocolError:
-            self._request = self._new_request(head, head.target, "")
+            self._request = self._new_request(head.method, head.target, head.version, head.lines, "")
             raise
-        self._request = self._new_request(head, framing.target, framing.host)
+        self._request = self._new_request(head.method, framing.target, head.version, head.lines, framing.host)
         return framing
 
-    def _new_request(self, head: _Head, target: str, host: str) -> Request:
-        return Request(
-            head.method,
-            target,
-            head.lines,
-            client=self.peer.client,
-            scheme=self.peer.scheme,
-            host=host,
-            http_version=head.version,
-        )
-
-    def _read_h11(self) -> object:
-        assert self._h11 is not None
-        try:
-            return self._h11.next_event()
-        except h11.RemoteProtocolError as error:
-            # h11's words would send the peer's own bytes back.
-            raise RemoteProtocolError("malformed header line") from error
+    def _new_request(self, method: str, target: str, version: str, lines: list[Field], host: str) -> Request:
+        client, scheme = self.peer
+        return Request(method, target, lines, client=client, scheme=scheme, host=host, http_version=version)
 
     def _next_body(self) -> Event | None:
-        assert self._request is not None
-        if self._take_body():
-            self._request.body = bytes(self._body)
-            self._body = bytearray()
+        way, request, body = self._way, self._request, self._body
+        assert way is not None
+        assert request is not None
+        assert body is not None
+        body.payload += way.read_body(body.take(self._buffer))
+        if not way.reading:
+            request.body = bytes(body.payload)
+            self._body = None
             self.waiting = Waiting.ANSWER
-            return RequestReceived(self._request)
+            return RequestReceived(request)
         if self._ended:
             raise RemoteProtocolError("the request body is incomplete")
         return None
-
-    def _take_body(self) -> bool:
-        assert self._h11 is not None
-        if self._chunked is None:
-            payload = bytes(self._buffer[: self._length_left])
-            del self._buffer[: self._length_left]
-            self._length_left -= len(payload)
-            self._h11.receive_data(payload) if payload else None
-        else:
-            payload = self._chunked.feed(self._buffer)
-            if payload:
-                # One chunk for h11, however many it was on the wire.
-                self._h11.receive_data(b"%x\r\n%b\r\n" % (len(payload), payload))
-            if self._chunked.trailers is not None:
-                self._h11.receive_data(b"0\r\n" + self._chunked.trailers)
-        return self._collect()
-
-    def _collect(self) -> bool:
-        while True:
-            event = self._read_h11()
-            if isinstance(event, h11.Data):
-                self._body += event.data
-            else:
-                # The trailers are in EndOfMessage; they are bounded, checked, and never merged into the headers.
-                return isinstance(event, h11.EndOfMessage)
 
     def refuse(self, status: int, message: str) -> RequestRefused:
         """Give this request up; answer the event that comes back, then the connection closes."""
@@ -233,39 +206,56 @@ class Http1:
 
     # Out.
 
-    def respond(self, status: int, lines: Lines, body: bytes | None) -> None:
+    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | None) -> None:
         """Answer: status, header lines and the whole body, or None where pieces follow.
 
         Framing, Date and Connection are added here; what the app says about them is dropped, but for a
         Content-Length in front of a streamed body or of none, and a ``Connection: close``.
         """
-        connection = self._h11
-        if connection is None or connection.their_state is h11.ERROR:
+        way = self._way
+        if way is None or way.broken:
             # What could not be read is answered all the same, by an h11 that saw nothing of it.
-            self._h11 = connection = h11.Connection(h11.SERVER)
+            self._way = way = Whole()
             body = b"" if self._is_head() else body
-        if connection.their_state is h11.SEND_BODY:
+        if way.reading:
             self.last_answer = True
-        dropped = _OURS | {b"connection"} if self.last_answer else _OURS
-        headers = [line for line in lines if line[0].lower() not in dropped]
-        headers.append((b"Date", self._http_date()))
-        if status not in (204, 304):
-            headers += self._length_line(lines, body)
-        if self.last_answer:
-            headers.append(_CLOSE)
-        self._send(h11.Response(status_code=status, headers=headers, reason=reason_phrase(status).encode("ascii")))
+        known = _LINES.known
+        lines = [known.get(line) or _LINES.judge(line) for line in headers]
+        length = b"%d" % len(body) if body is not None else None
+        if not all(line.raw for line in lines):
+            length = self._own_length(lines, body, length)
+            lines, way = self._framed(lines, way)
+        if status in (204, 304):
+            length = None
+        self._out += way.respond(status, lines, self._http_date(), length, self.last_answer)
         if body is not None:
             if body and not self.bodyless(status):
-                self._send(h11.Data(data=body))
-            self._end()
+                self._out += way.send_piece(body)
+            self._end(way)
 
-    def _length_line(self, lines: Lines, body: bytes | None) -> list[tuple[bytes, bytes]]:
-        own = [line for line in lines if line[0].lower() == b"content-length"]
-        if body is None:
-            return own
-        if not body and self._is_head() and len(own) == 1 and own[0][1].isdigit() and len(own[0][1]) < 20:
-            return own
-        return [(b"Content-Length", b"%d" % len(body))]
+    def _own_length(self, lines: Sequence[Line], body: bytes | None, length: bytes | None) -> bytes | None:
+        # The app knows the length of a stream, and of a body that HEAD need not make. A wrong one is a mistake.
+        own = {line.value for line in lines if line.name.lower() == b"content-length"}
+        right = len(own) == 1 and all(map(_LENGTH.fullmatch, own))
+        if body is None and own and not right:
+            raise LocalProtocolError("bad or conflicting Content-Length")
+        return own.pop() if right and (body is None or (not body and self._is_head())) else length
+
+    def _framed(self, lines: list[Line], way: Whole | Ordinary) -> tuple[list[Line], Whole | Ordinary]:
+        # Without the lines whose place is ours; what the app says of the connection is for h11 to obey.
+        kept = [line for line in lines if line.name.lower() not in FRAMING]
+        connection = [line for line in lines if line.name.lower() == b"connection" and not self.last_answer]
+        if connection and isinstance(way, Ordinary):
+            way = self._way = self._replayed(way)
+        return kept + connection, way
+
+    def _replayed(self, way: Ordinary) -> Whole:
+        # An h11 that has read what the short way has; of the body it wants to know no more than the length.
+        whole = Whole()
+        whole.read_head(way.head, way.length > 0)
+        if way.length:
+            whole.read_body(bytes(way.length))
+        return whole
 
     def bodyless(self, status: int) -> bool:
         """Whether an answer with this status has no body, whatever the app gives (RFC 9110 section 6.4.1)."""
@@ -277,19 +267,22 @@ class Http1:
     def send_piece(self, piece: bytes) -> None:
         """Send a piece of a streamed body. Raises ``LocalProtocolError`` past the Content-Length that was announced."""
         if piece:
-            self._send(h11.Data(data=piece))
+            assert self._way is not None
+            self._out += self._way.send_piece(piece)
 
     def finish(self) -> None:
         """End a streamed body. Raises ``LocalProtocolError`` if it is shorter than was announced."""
-        self._end()
+        assert self._way is not None
+        self._end(self._way)
 
     def abandon(self) -> None:
         """Give up in the middle of an answer: no last chunk, so that the peer can tell (RFC 9112 section 8)."""
         self.waiting = Waiting.NOTHING
 
-    def switch(self, lines: Lines) -> bytearray:
+    def switch(self, lines: Sequence[Field]) -> bytearray:
         """Answer 101 and end HTTP here; gives the bytes that came behind the request (RFC 9110 section 7.8)."""
-        self._send(h11.InformationalResponse(status_code=101, headers=list(lines), reason=b"Switching Protocols"))
+        assert isinstance(self._way, Whole)
+        self._out += self._way.inform(101, lines)
         self.waiting = Waiting.NOTHING
         self._forget_request()
         return self._buffer
@@ -304,35 +297,16 @@ class Http1:
         out, self._out = self._out, []
         return out
 
-    def _send(self, event: h11.Event) -> None:
-        assert self._h11 is not None
-        try:
-            pieces = self._h11.send_with_data_passthrough(event)
-        except h11.LocalProtocolError as error:
-            raise LocalProtocolError(str(error)) from error
-        self._out += pieces or ()
-
-    def _end(self) -> None:
-        self._send(h11.EndOfMessage())
-        assert self._h11 is not None
-        if self.last_answer or self._h11.our_state is not h11.DONE:
+    def _end(self, way: Whole | Ordinary) -> None:
+        self._out += way.finish()
+        if self.last_answer or not way.reusable:
             self.waiting = Waiting.NOTHING
             return
         self.waiting = Waiting.IDLE
         self._forget_request()
         self._empty_lines = 0
-        self._scanner = HeadScanner(self._limits)
+        if self._scanner.used:
+            self._scanner = HeadScanner(self._limits)
 
     def _forget_request(self) -> None:
-        self._h11 = self._request = self._framing = self._chunked = None
-
-
-def _split(head: bytes) -> _Head:
-    # The scanner has seen that the request line has three words; h11 is still to judge the lines.
-    request_line, *lines = head[:-4].split(b"\r\n")
-    method, target, version = request_line.decode("ascii").split(" ")
-    pairs = (line.partition(b":") for line in lines)
-    # Interned: a request may be kept for as long as its WebSocket is open.
-    return _Head(
-        intern(method), target, intern(version[5:]), [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
-    )
+        self._way = self._request = self._framing = self._body = None

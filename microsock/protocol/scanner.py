@@ -57,6 +57,11 @@ class HeadScanner:
         self._checked = 0  # how far its bytes are known to be allowed
         self._headers = -1  # the request line is no header line
 
+    @property
+    def used(self) -> bool:
+        """Whether it has looked at anything; one that has not serves for another head."""
+        return self._headers >= 0 or self._checked > 0
+
     def feed(self, buffer: bytearray) -> int | None:
         """The length of the head that ``buffer`` starts with, blank line included; None while it is incomplete.
 

@@ -5,15 +5,16 @@ First HTTP, then, after a handshake, WebSocket frames. Knows h11 and wsproto. Kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..request import Request
 from ..settings import Settings
 from .deflate import Deflate, negotiate
 from .events import Event, Waiting
+from .fields import Field
 from .frames import Frames, MessageLimits
 from .handshake import accept_lines
-from .http1 import Http1, Lines, Peer
+from .http1 import Http1, Peer
 from .scanner import Limits
 
 __all__ = ["Session"]
@@ -66,7 +67,7 @@ class Session:
     def accept(
         self,
         request: Request,
-        extra: Lines,
+        extra: Sequence[Field],
         subprotocol: str | None,
         max_message_size: int | None,
         compression: bool,

@@ -16,7 +16,7 @@ OLD = b"GET / HTTP/1.0\r\n\r\n"
 CLOSING = b"GET / HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n"
 CLOSE = b"Connection: close\r\n"
-PLAIN = (b"Content-Type", b"text/plain")
+PLAIN = ("Content-Type", "text/plain")
 
 
 def asked(data: bytes) -> Talk:
@@ -37,7 +37,7 @@ def test_a_whole_answer_gets_its_length_and_the_connection_stays() -> None:
 @pytest.mark.parametrize("status", [204, 304])
 def test_204_and_304_have_neither_body_nor_length(status: int) -> None:
     talk = asked(GET)
-    talk.http.respond(status, [(b"Content-Length", b"5")], b"hello")
+    talk.http.respond(status, [("Content-Length", "5")], b"hello")
     head, _, body = talk.sent().partition(b"\r\n\r\n")
     assert b"Content-Length" not in head
     assert body == b""
@@ -53,19 +53,19 @@ def test_head_gets_the_headers_of_get_without_the_body() -> None:
 
 
 def test_head_may_name_a_length_of_a_body_that_was_not_made() -> None:
-    for value, length in [(b"5", b"5"), (b"0123456789" * 2, b"0"), (b"five", b"0")]:
+    for value, length in [("5", b"5"), ("0123456789" * 2, b"0"), ("five", b"0")]:
         talk = asked(HEAD)
-        talk.http.respond(200, [(b"content-length", value)], b"")
+        talk.http.respond(200, [("content-length", value)], b"")
         assert b"ontent-length: " + length in talk.sent().lower()
 
 
 def test_what_the_app_says_about_framing_is_dropped() -> None:
     talk = asked(GET)
     lines = [
-        (b"Content-Length", b"99"),
-        (b"TRANSFER-ENCODING", b"gzip"),
-        (b"Date", b"yesterday"),
-        (b"keep-alive", b"5"),
+        ("Content-Length", "99"),
+        ("TRANSFER-ENCODING", "gzip"),
+        ("Date", "yesterday"),
+        ("keep-alive", "5"),
     ]
     talk.http.respond(200, lines, b"hello")
     assert talk.sent() == b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 5\r\n\r\nhello"
@@ -73,7 +73,7 @@ def test_what_the_app_says_about_framing_is_dropped() -> None:
 
 def test_a_connection_close_of_the_apps_closes() -> None:
     talk = asked(GET)
-    talk.http.respond(200, [(b"Connection", b"close")], b"")
+    talk.http.respond(200, [("Connection", "close")], b"")
     assert talk.waits_for(Waiting.NOTHING)
 
 
@@ -89,7 +89,7 @@ def test_a_peer_that_wants_to_close_or_speaks_1_0_gets_connection_close(data: by
 def test_the_last_answer_says_that_it_is() -> None:
     talk = asked(GET)
     talk.http.last_answer = True
-    talk.http.respond(200, [(b"Connection", b"keep-alive"), (b"Connection", b"close")], b"")
+    talk.http.respond(200, [("Connection", "keep-alive"), ("Connection", "close")], b"")
     assert talk.sent().count(b"Connection:") == 1
     assert talk.waits_for(Waiting.NOTHING)
 
@@ -109,7 +109,7 @@ def test_a_streamed_body_is_chunked() -> None:
 
 def test_a_streamed_body_with_a_length_is_not_chunked() -> None:
     talk = asked(GET)
-    talk.http.respond(200, [(b"Content-Length", b"5")], None)
+    talk.http.respond(200, [("Content-Length", "5")], None)
     talk.http.send_piece(b"hello")
     talk.http.finish()
     assert talk.sent() == b"HTTP/1.1 200 OK\r\n" + DATE + b"Content-Length: 5\r\n\r\nhello"
@@ -128,7 +128,7 @@ def test_a_streamed_body_for_1_0_lasts_until_close() -> None:
 @pytest.mark.parametrize("piece", [b"hi", b"hello you"])
 def test_a_streamed_body_of_another_length_than_announced_raises(piece: bytes) -> None:
     talk = asked(GET)
-    talk.http.respond(200, [(b"Content-Length", b"5")], None)
+    talk.http.respond(200, [("Content-Length", "5")], None)
     with pytest.raises(LocalProtocolError):
         talk.http.send_piece(piece)
         talk.http.finish()
