@@ -95,7 +95,7 @@ class Following:
     def _follow(self) -> deque[Record]:
         site, topics = self._site, self._stream.topics
         for topic in topics:
-            site.history.keep(topic, self._stream.history)
+            site.bus.keep(topic, self._stream.history)
             site.follow(topic, self)
         self._rest(self._stream.keep_alive)
         return deque(site.history.missed(self._last_event_id, topics))
@@ -119,7 +119,7 @@ class Following:
         if not queued or queued + size <= self._site.settings.max_queued_bytes:
             return True
         if self._site.settings.slow_reader == "drop":
-            self._site.dropped += 1
+            self._site.drop()
         else:
             self._pieces.clear()
             self._size = 0

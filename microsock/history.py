@@ -1,6 +1,6 @@
 """What was published: numbered records, the last ones of each topic, and the one that is retained.
 
-Bounded by count and by bytes. Knows no connection.
+Bounded by count and by bytes. Knows no connection; in a relay the data of a record is what its bus sends.
 """
 
 from __future__ import annotations
@@ -77,31 +77,49 @@ class History:
         self._recent: deque[Record] = deque()
         self._recent_bytes = 0
 
-    def keep(self, topic: str, count: int) -> None:
-        """Keep the last ``count`` records of a topic from now on; the largest count asked for holds."""
+    def keep(self, topic: str, count: int) -> bool:
+        """Keep the last ``count`` records of a topic from now on; the largest count asked for holds.
+
+        Tells whether that is more than before.
+        """
         known = self._wanted.get(topic)
         if count <= 0:
-            return
+            return False
         self._wanted[topic] = max(count, known or 0)
         self._wanted.move_to_end(topic)
         if known is None:
             self._keep_recent(topic)
             if len(self._wanted) > _MAX_TOPICS:
                 self._forget(self._wanted.popitem(last=False)[0])
+        return count > (known or 0)
+
+    def wanted(self) -> list[tuple[str, int]]:
+        """The topics whose records are kept, and how many of each; the one asked for longest ago first."""
+        return list(self._wanted.items())
 
     def record(self, topic: str, data: str | bytes, retain: bool) -> Record:
         """Number what is published, and keep it where that was asked for."""
         self._number += 1
         record = Record(topic, data, self._number)
+        self.add(record, retain)
+        return record
+
+    def add(self, record: Record, retain: bool) -> None:
+        """Keep, where that was asked for, what was numbered elsewhere; its number is higher than all before."""
         if retain:
             self._retain(record)
-        if topic in self._wanted:
+        if record.topic in self._wanted:
             self._keep(record)
         else:
             self._remember(record)
         while self.bytes > self._max_bytes and (self._kept or self._retained):
             self._drop_oldest()
-        return record
+
+    def since(self, number: int) -> list[tuple[Record, bool]]:
+        """All that is here behind a number, in order; and of each whether it is its topic's value now."""
+        found = {record.number: (record, False) for record in (*self._kept.values(), *self._recent)}
+        found |= {record.number: (record, True) for record in self._retained.values()}
+        return [found[each] for each in sorted(found) if each > number]
 
     def retained(self, topic: str) -> Record | None:
         """The last value that was published to be retained."""

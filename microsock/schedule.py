@@ -29,6 +29,9 @@ class Schedule:
         now: seconds on the timers' clock.
         call_at: promises a call.
         failed: told of a job that raised, while that exception is handled.
+        epoch: since when the turns of a job for one worker of all are counted, so that they fall on the same times in
+            all of them; None: since each was registered.
+        leads: whether this worker is the one, for what is due then.
     """
 
     def __init__(
@@ -36,16 +39,24 @@ class Schedule:
         now: Callable[[], float],
         call_at: Callable[[float, Callable[[], None]], Timer],
         failed: Callable[[Job], None],
+        *,
+        epoch: float | None = None,
+        leads: Callable[[float], bool] = lambda due: True,
     ) -> None:
         self._now = now
         self._call_at = call_at
         self._failed = failed
+        self._epoch = epoch
+        self._leads = leads
         self._timers: dict[object, Timer] = {}
         self._stopped = False
 
     def every(self, job: Job) -> None:
-        """Call it every ``job.seconds`` from now."""
-        self._repeat(object(), job, self._now() + job.seconds)
+        """Call it every ``job.seconds`` from now, or in step with the other workers."""
+        since = self._now()
+        if self._epoch is not None and not job.each_worker:
+            since -= (since - self._epoch) % job.seconds
+        self._repeat(object(), job, since + job.seconds)
 
     def once(self, job: Job, when: float) -> None:
         """Call it at ``when``."""
@@ -73,7 +84,8 @@ class Schedule:
         # when it was due, not from when it ran, so that it does not drift; turns that were missed are passed over.
         late = max(0.0, self._now() - when)
         self._repeat(key, job, when + job.seconds * (1 + math.floor(late / job.seconds)))
-        self._run(job)
+        if job.each_worker or self._leads(when):
+            self._run(job)
 
     def _run(self, job: Job) -> None:
         try:

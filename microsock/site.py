@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from .app import App
-from .history import History, Record
+from .app import App, Attached
+from .board import Board, private_board
+from .bus import Bus, LocalBus
+from .clients import ClientTable
+from .gate import Gate
+from .history import Record
 from .jobs import Job
+from .limits import MemoryStore, Store
+from .proxies import Proxies
+from .rates import Rate
+from .request import Request
 from .schedule import Schedule, Timer
 from .settings import Settings
+from .status import Standing
+from .tally import Cell, Tally
 from .topics import Topics
 from .websocket import WebSocket
 
@@ -39,7 +50,10 @@ logger = logging.getLogger("microsock")
 
 
 class Answered(NamedTuple):
-    """An access entry: one answer. ``path`` is the raw target, ``size`` in bytes of body, ``seconds`` until its end."""
+    """An access entry: one answer. ``path`` is the raw target, ``size`` in bytes of body, ``seconds`` until its end.
+
+    ``status`` is 0 if the client left before the answer began.
+    """
 
     client: str
     method: str
@@ -47,6 +61,7 @@ class Answered(NamedTuple):
     status: int
     size: int
     seconds: float
+    request: Request | None = None
 
 
 class SocketClosed(NamedTuple):
@@ -58,6 +73,7 @@ class SocketClosed(NamedTuple):
     seconds: float
     received: int
     sent: int
+    request: Request | None = None
 
 
 AccessEntry = Answered | SocketClosed
@@ -119,6 +135,12 @@ class Site:
         new_id: Callable[[], str],
         http_date: Callable[[], bytes],
         access: Callable[[AccessEntry], None] | None = None,
+        bus: Callable[[Site], Bus] | None = None,
+        limits: Store | None = None,
+        clients: ClientTable | None = None,
+        spokesman: Attached | None = None,
+        board: Board | None = None,
+        tally: Tally | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -133,38 +155,82 @@ class Site:
         self.new_id = new_id
         self.http_date = http_date
         self.access = access
+        self.proxies = Proxies(settings)
+        self.board = board or private_board(now)
+        """The figures of all workers."""
+        self.tally = tally or self.board.tally(self.board.claim(0), 1)
+        """What this worker counts."""
         self.draining = False
-        self.dropped = 0
-        """Pushed messages that slow readers did not get (``slow_reader="drop"``)."""
+        self.limits = MemoryStore(now) if limits is None else limits
+        """Where requests are counted."""
+        self.gate: Gate | None = None
+        """What every request has to pass; None where nothing is asked of any."""
+        self._client_table = clients
+        self.leaving = False
+        """While draining: another worker serves in our place, so idle connections may stay until their next request."""
+        self.count_request: Callable[[], None] | None = None
+        """Called for each request, where they are counted (``max_requests``)."""
         self.topics: Topics[Follower] = Topics()
-        self.history = History(new_id())
-        self._schedule = Schedule(now, call_at, self._job_failed)
+        self.bus = LocalBus(self, new_id()) if bus is None else bus(self)
+        self.history = self.bus.history
+        self._schedule = Schedule(now, call_at, self._job_failed, epoch=self.bus.epoch, leads=self.bus.leads)
         self._conversations: dict[Conversation, None] = {}
+        # Who stands for several sites of one app in one process, which the app must not each tell the same.
+        self._spokesman = spokesman
 
     def start(self) -> None:
         """Attach to the app, run its start hooks and start its jobs; what a hook raises passes through."""
-        self.app.attach(self)
+        if self._spokesman is None:
+            self.app.attach(self)
+        self.app.clients.keep_in(self._client_table, self.settings.client_key)
+        self.app.gates.append(self.set_gate)
+        self.set_gate()
+        self.bus.start()
         for job in self.app.jobs:
             self._schedule.every(job)
         self.app.start_hooks()
+        if self.settings.connection_required and not (self.app.lets_connect or self.app.clients):
+            logger.warning("connection_required is on, and there is no @app.connect route: nobody will be served")
 
     def stop(self) -> None:
         """Stop jobs and blocking calls, run the app's stop hooks and let go of it."""
         self._schedule.stop()
         self.executor.stop()
+        self.app.gates.remove(self.set_gate)
+        if not self.leaving:  # the clients of those who go on serving stay connected
+            self.app.say_goodbye()
         try:
             self.app.stop_hooks()
         finally:
-            self.app.detach(self)
+            if self._spokesman is None:
+                self.app.detach(self)
+
+    def set_gate(self, rate: Rate | None = None) -> None:
+        """Ask of requests what the settings and the app say now; ``rate`` is a new ``rate_limit``."""
+        if rate is not None:
+            self.settings = replace(self.settings, rate_limit=rate)
+        asked = self.settings.rate_limit or self.settings.connection_required or self.app.has_limits
+        self.gate = Gate(self) if asked else None
 
     def add(self, conversation: Conversation) -> None:
         """Know a WebSocket that has opened."""
         self._conversations[conversation] = None
+        self.tally.opened(Cell.WEBSOCKETS, Cell.WEBSOCKETS_TOTAL)
 
     def discard(self, conversation: Conversation) -> None:
         """Forget a WebSocket that has closed, and what it followed."""
-        self._conversations.pop(conversation, None)
+        if self._conversations.pop(conversation, 0) is None:
+            self.tally.closed(Cell.WEBSOCKETS)
         self.topics.discard(conversation)
+
+    @property
+    def dropped(self) -> int:
+        """Pushed messages that slow readers did not get (``slow_reader="drop"``)."""
+        return self.tally.cells[Cell.DROPPED]
+
+    def drop(self) -> None:
+        """A slow reader does not get a pushed message."""
+        self.tally.add(Cell.DROPPED)
 
     def websockets(self) -> list[WebSocket]:
         """The open WebSockets, oldest first."""
@@ -179,15 +245,22 @@ class Site:
 
     def publish(self, topic: str, data: str | bytes, exclude: WebSocket | None, retain: bool) -> None:
         """Send to all who follow a topic, in the order of the calls. Raises ``Overloaded`` where the queue is full."""
-        self.post(partial(self._deliver, topic, data, exclude, retain))
+        self.bus.publish(topic, data, None if exclude is None else exclude.id, retain)
 
     def count(self, topic: str) -> int:
-        """How many follow a topic now."""
-        return self.topics.count(topic)
+        """How many follow a topic now, in all workers."""
+        return self.bus.count(topic)
+
+    def standing(self) -> Standing:
+        """What stands behind a report: the board, and how many follow each topic, in all workers."""
+        counts = self.topics.counts()
+        for topic, count in self.bus.others().items():
+            counts[topic] = counts.get(topic, 0) + count
+        return Standing(self.board, counts)
 
     def close_topic(self, topic: str, code: int, reason: str) -> None:
         """Close all WebSockets and end all event streams that follow a topic."""
-        self.post(partial(self._close_members, topic, code, reason))
+        self.bus.close_topic(topic, code, reason)
 
     def every(self, job: Job) -> None:
         """Call a function again and again."""
@@ -197,13 +270,24 @@ class Site:
         """Call a function once, ``job.seconds`` from now. Raises ``Overloaded`` where the queue is full."""
         self.post(partial(self._schedule.once, job, self.now() + job.seconds))
 
-    def _deliver(self, topic: str, data: str | bytes, exclude: WebSocket | None, retain: bool) -> None:
-        record = self.history.record(topic, data, retain)
-        for member in self.topics.members(topic):
-            if exclude is None or member.socket is not exclude:
+    # What the bus asks for: those who follow a topic here.
+
+    def deliver(self, record: Record, exclude: str | None) -> None:
+        """Give a record to all who follow its topic, but to the WebSocket with the id ``exclude``."""
+        for member in self.topics.members(record.topic):
+            if exclude is None or member.socket is None or member.socket.id != exclude:
                 member.deliver(record)
 
-    def _close_members(self, topic: str, code: int, reason: str) -> None:
+    def count_here(self, topic: str) -> int:
+        """How many follow a topic in this worker."""
+        return self.topics.count(topic)
+
+    def watch_counts(self, changed: Callable[[str], None]) -> None:
+        """Have each topic told whose number of followers here has changed."""
+        self.topics.changed = changed
+
+    def end_topic(self, topic: str, code: int, reason: str) -> None:
+        """Close all WebSockets and end all event streams that follow a topic here."""
         for member in self.topics.members(topic):
             member.end(code, reason)
 

@@ -5,7 +5,7 @@ Knows nothing of connections: a member is anything hashable.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 __all__ = ["Topics"]
@@ -14,11 +14,16 @@ M = TypeVar("M", bound=Hashable)
 
 
 class Topics(Generic[M]):
-    """Topics and their members, in order of subscription. A topic exists while it has a member."""
+    """Topics and their members, in order of subscription. A topic exists while it has a member.
 
-    __slots__ = ("_members", "_topics")
+    Attributes:
+        changed: called with each topic that has gained or lost a member, if anybody wants to know.
+    """
+
+    __slots__ = ("_members", "_topics", "changed")
 
     def __init__(self) -> None:
+        self.changed: Callable[[str], None] | None = None
         self._members: dict[str, dict[M, None]] = {}
         self._topics: dict[M, dict[str, None]] = {}
 
@@ -29,6 +34,8 @@ class Topics(Generic[M]):
             return False
         members[member] = None
         self._topics.setdefault(member, {})[topic] = None
+        if self.changed is not None:
+            self.changed(topic)
         return True
 
     def unsubscribe(self, topic: str, member: M) -> None:
@@ -36,11 +43,15 @@ class Topics(Generic[M]):
         if topic in self._topics.get(member, ()):
             _remove(self._topics, member, topic)
             _remove(self._members, topic, member)
+            if self.changed is not None:
+                self.changed(topic)
 
     def discard(self, member: M) -> None:
         """Take a member off all its topics, when it has gone."""
         for topic in self._topics.pop(member, ()):
             _remove(self._members, topic, member)
+            if self.changed is not None:
+                self.changed(topic)
 
     def members(self, topic: str) -> tuple[M, ...]:
         """The members of a topic as they are now; a change while you walk them does not matter."""
@@ -49,6 +60,10 @@ class Topics(Generic[M]):
     def count(self, topic: str) -> int:
         """How many members a topic has."""
         return len(self._members.get(topic, ()))
+
+    def counts(self) -> dict[str, int]:
+        """How many members each topic has; from any thread."""
+        return {topic: len(members) for topic, members in list(self._members.items())}
 
 
 K = TypeVar("K", bound=Hashable)

@@ -169,3 +169,33 @@ def test_topics_whose_history_is_wanted_are_bounded(monkeypatch: pytest.MonkeyPa
     past.keep("d", 1)
     assert [topic for topic in "abcd" if past.missed("bus-0", (topic,))] == ["a", "c"]
     assert past.bytes == sum(record.size for record in past.missed("bus-0", "abcd")) + 2 * 1024
+
+
+def test_records_that_were_numbered_elsewhere_are_kept_by_their_numbers(past: History) -> None:
+    past.keep("a", 2)
+    for number in (3, 7, 8):
+        past.add(Record("a", str(number), number), retain=number == 3)
+    assert numbers(past.missed("bus-3", ("a",))) == [7, 8]
+    assert numbers(past.missed(None, ("a",))) == [3]
+
+
+def test_whether_more_is_kept_than_before_is_told(past: History) -> None:
+    assert [past.keep("a", count) for count in (3, 2, 4, 0)] == [True, False, True, False]
+    past.keep("b", 1)
+    past.keep("a", 1)
+    assert past.wanted() == [("b", 1), ("a", 4)]
+
+
+def test_all_that_is_here_is_told_in_order_with_what_is_retained_now(past: History) -> None:
+    past.keep("a", 2)
+    publish(past, "state", "1", "2", retain=True)
+    publish(past, "a", "3", "4", "5")
+    publish(past, "nobody", "6")
+    publish(past, "a", "7", retain=True)
+    assert [(record.data, retained) for record, retained in past.since(1)] == [
+        ("2", True),
+        ("5", False),
+        ("6", False),
+        ("7", True),
+    ]
+    assert past.since(7) == []

@@ -52,6 +52,22 @@ def test_members_do_not_change_while_they_are_walked() -> None:
     assert topics.count("room") == 0
 
 
+def test_each_change_of_a_topic_is_told_and_nothing_else() -> None:
+    topics: Topics[str] = Topics()
+    told: list[str] = []
+    topics.changed = told.append
+    topics.subscribe("room", "ann")
+    topics.subscribe("room", "ann")
+    topics.subscribe("hall", "ann")
+    topics.unsubscribe("attic", "ann")
+    topics.unsubscribe("hall", "ann")
+    topics.subscribe("hall", "ann")
+    topics.discard("ann")
+    topics.discard("ann")
+    assert told == ["room", "hall", "hall", "hall", "room", "hall"]
+    assert topics.counts() == {}
+
+
 class TopicsMachine(RuleBasedStateMachine):
     """Whatever happens, topics and members agree with a plain set of pairs, and nothing empty is kept."""
 

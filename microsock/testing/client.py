@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ..errors import SetupError
 from ..request import Address
 from .errors import EventStreamRefused, StillWaiting, WebSocketRefused
 from .eventstream import EventReader
@@ -36,6 +35,7 @@ class TestClient(httpx.Client):
 
     Args:
         app: the app to serve.
+        workers: in how many workers, with the bus between them, all on one clock and in this process.
         client: address and port from which it connects; one request may come from elsewhere by
             ``extensions={"client": ("10.0.0.7", 1)}``.
         base_url: what paths are relative to; with ``https`` requests count as secure.
@@ -59,21 +59,46 @@ class TestClient(httpx.Client):
         follow_redirects: bool = False,
         **settings: object,
     ) -> None:
-        if workers != 1:
-            raise SetupError(f"test_client(workers={workers!r}) is not supported yet; leave it out")
+        options = {"base_url": base_url, "headers": headers, "follow_redirects": follow_redirects}
+        world = World(app, settings, workers)
+        self._set_up(app, world, None, Address(*client), cookies=dict(cookies or {}), **options)
+
+    def _set_up(self, app: App, world: World, worker: int | None, address: Address, **options: Any) -> None:
         self.app = app
-        self.world = World(app, settings)
-        self._address = Address(*client)
-        self._network = MemoryNetwork(self.world, self._address)
-        super().__init__(
-            transport=self._network,
-            base_url=base_url,
-            headers=headers,
-            cookies=dict(cookies or {}),
-            follow_redirects=follow_redirects,
-            timeout=None,
-            trust_env=False,
-        )
+        self.world = world
+        self._address = address
+        self._worker = worker
+        self._options = options
+        self._clients: dict[int, TestClient] = {}
+        self._network = MemoryNetwork(world, address, worker)
+        super().__init__(transport=self._network, timeout=None, trust_env=False, **options)
+
+    def worker(self, number: int) -> TestClient:
+        """A client whose connections all go to one worker, from 1 up. It shares clock, cookies and options with this.
+
+        This client's own connections go to one worker after the other; requests over one connection, which is kept
+        alive, stay with its worker.
+        """
+        if not 1 <= number <= self.world.crew.size:
+            raise ValueError(f"there are workers 1 to {self.world.crew.size}, not {number!r}")
+        if number not in self._clients:
+            client = TestClient.__new__(TestClient)
+            options = self._options | {"cookies": self.cookies.jar}
+            client._set_up(self.app, self.world, number, self._address, **options)
+            self._clients[number] = client
+        return self._clients[number]
+
+    def kill_worker(self, number: int) -> None:
+        """End a worker as ``kill -9`` does: its connections break and nothing of it runs any more.
+
+        A server would start another at once; here that is ``start_worker``. Requests to it raise ``RuntimeError``
+        until then.
+        """
+        self.world.kill(number)
+
+    def start_worker(self, number: int) -> None:
+        """Start a worker in place of one that was killed; its ``on_start`` functions run."""
+        self.world.start_worker(number)
 
     def advance(self, seconds: float) -> None:
         """Let virtual time pass: everything that comes due on the way happens, in order."""
@@ -154,7 +179,7 @@ class TestClient(httpx.Client):
             capacity: how many bytes the server may send ahead of what is received.
         """
         address = self._address if client is None else Address(*client)
-        return RawConnection(self.world.connect(address, capacity=capacity))
+        return RawConnection(self.world.connect(address, capacity=capacity, worker=self._worker))
 
     def drain(self) -> None:
         """Ask the server to stop, as TERM does: WebSockets get 1001, answers that run have the ``grace`` setting.

@@ -111,12 +111,14 @@ class HTTPConnection:
 class MemoryNetwork(httpx.BaseTransport):
     """What httpx sends through: connections to one world, kept alive and used again as the server allows.
 
-    A request may name its sender by ``extensions={"client": (host, port)}``.
+    A request may name its sender by ``extensions={"client": (host, port)}``. With ``worker`` all connections go to
+    that one, and closing this leaves the world open.
     """
 
-    def __init__(self, world: World, client: Address) -> None:
+    def __init__(self, world: World, client: Address, worker: int | None = None) -> None:
         self._world = world
         self._client = client
+        self._worker = worker
         self._idle: dict[tuple[Address, str], list[HTTPConnection]] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -157,7 +159,8 @@ class MemoryNetwork(httpx.BaseTransport):
     def close(self) -> None:
         """Close every connection and the world behind them."""
         self._idle.clear()
-        self._world.close()
+        if self._worker is None:
+            self._world.close()
 
     def _connection(self, request: httpx.Request) -> HTTPConnection:
         idle = self._idle.get(self._key(request), [])
@@ -167,7 +170,7 @@ class MemoryNetwork(httpx.BaseTransport):
                 return connection
             connection.close()
         client, scheme = self._key(request)
-        return HTTPConnection(self._world.connect(client, scheme=scheme))
+        return HTTPConnection(self._world.connect(client, scheme=scheme, worker=self._worker))
 
     def _key(self, request: httpx.Request) -> tuple[Address, str]:
         client = Address(*request.extensions.get("client", self._client))

@@ -18,13 +18,13 @@ from wsproto.extensions import Extension, PerMessageDeflate
 
 from ..errors import RemoteProtocolError, WebSocketClosed
 from ..messages import Sendable, encode_message
+from ..websocket import WEBSOCKET_GUID
 from .errors import StillWaiting
 from .frames import Frame, build_frame, read_frames
 from .http import HTTPConnection
 
 __all__ = ["WebSocketClient", "handshake_headers"]
 
-_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # What browsers offer.
 _OFFER = "permessage-deflate; client_max_window_bits"
 _KEY = base64.b64encode(b"microsock client").decode()
@@ -233,6 +233,6 @@ def _extensions(agreed: str | None) -> list[Extension]:
 
 def _check_accept(response: httpx.Response) -> None:
     key = response.request.headers.get("Sec-WebSocket-Key", "")
-    expected = base64.b64encode(hashlib.sha1((key + _GUID).encode()).digest()).decode()
+    expected = base64.b64encode(hashlib.sha1((key + WEBSOCKET_GUID).encode()).digest()).decode()
     if response.headers.get("Sec-WebSocket-Accept") != expected:
         raise RemoteProtocolError("the server's Sec-WebSocket-Accept does not fit the key (RFC 6455 section 4.2.2)")

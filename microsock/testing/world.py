@@ -7,8 +7,6 @@ what can run now, ``advance`` moves the clock.
 from __future__ import annotations
 
 import itertools
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
@@ -17,10 +15,9 @@ from ..request import Address
 from ..server.connection import Connection
 from ..server.dates import HttpDate
 from ..server.timers import Timers
-from ..settings import resolve
 from ..site import Site
+from .crew import Crew, Worker
 from .errors import RestlessApp
-from .inline import InlineExecutor
 from .memory import CAPACITY, MemoryTransport
 from .transcript import Transcript
 
@@ -42,41 +39,58 @@ class World:
     Args:
         app: what is served; its ``on_start`` functions run at once, its ``on_stop`` functions at ``close``.
         settings: by name, stronger than the app's own; the environment is not read.
+        workers: how many.
     """
 
-    def __init__(self, app: App, settings: Mapping[str, object]) -> None:
+    def __init__(self, app: App, settings: Mapping[str, object], workers: int = 1) -> None:
         self._clock = 0.0
-        self._calls: deque[Callable[[], None]] = deque()
         self._wires: list[Wire] = []
         self._numbers = itertools.count(1)
-        self._ids = itertools.chain(("bus",), map("ws{}".format, itertools.count(1)))
-        thread = threading.get_ident()
+        self._turn_of = 0
+        ids = itertools.chain(("bus",), map("ws{}".format, itertools.count(1)))
         self._running = self._closed = False
         self.transcript = Transcript(self.now)
-        self.timers = Timers(self.now)
-        self.site = Site(
+        self.crew = Crew(
             app,
-            resolve(settings, app.settings_given),
+            settings,
+            workers,
             now=self.now,
-            call_at=self.timers.call_at,
-            call_soon=self._calls.append,
-            post=self._calls.append,
-            on_loop=lambda: threading.get_ident() == thread,
-            executor=InlineExecutor(self._calls.append),
-            new_id=self._ids.__next__,
+            new_id=ids.__next__,
             http_date=HttpDate(lambda: _BIRTHDAY + self._clock),
         )
-        self.site.start()
+        self.crew.start()
+        self._first = self.crew.worker(1)
+
+    @property
+    def site(self) -> Site:
+        """The first worker's."""
+        return self._first.site
+
+    @property
+    def timers(self) -> Timers:
+        """The first worker's."""
+        return self._first.timers
 
     def now(self) -> float:
         """The virtual time: seconds since this world began."""
         return self._clock
 
-    def connect(self, client: Address, *, scheme: str = "http", capacity: int = CAPACITY) -> Wire:
-        """A new connection from ``client``; ``capacity`` is what the server may send ahead of it, in bytes."""
+    def connect(
+        self, client: Address, *, scheme: str = "http", capacity: int = CAPACITY, worker: int | None = None
+    ) -> Wire:
+        """A new connection.
+
+        Args:
+            client: where from.
+            scheme: as the requests are to have it.
+            capacity: what the server may send ahead of it, in bytes.
+            worker: which one accepts it; each in its turn if left out.
+        """
         if self._closed:
             raise RuntimeError("the test client is closed")
-        wire = Wire(self, next(self._numbers), client, scheme, capacity)
+        accepts = self.crew.next_to(self._turn_of) if worker is None else self.crew.worker(worker)
+        self._turn_of = accepts.number if worker is None else self._turn_of
+        wire = Wire(self, accepts, next(self._numbers), client, scheme, capacity)
         self._wires.append(wire)
         return wire
 
@@ -86,8 +100,7 @@ class World:
         Raises ``RestlessApp`` where that never comes, and ``RuntimeError`` when a handler calls the client that
         waits for it.
         """
-        if self._running:
-            raise RuntimeError("a handler uses the test client that waits for this handler; a server would stand still")
+        self._check_rest()
         self._running = True
         try:
             if not any(not self._turn() for _ in range(_MOST_TURNS)):
@@ -103,17 +116,33 @@ class World:
             raise ValueError(f"time runs forwards only, not by {seconds!r} seconds")
         end = self._clock + seconds
         self.settle()
-        while (due := self.timers.next_due()) is not None and due <= end + _SLACK:
+        while (due := self.crew.next_due()) is not None and due <= end + _SLACK:
             self._clock = max(self._clock, due)
             self.settle()
         self._clock = max(self._clock, end)
 
     def drain(self) -> None:
-        """Ask the site to stop, as TERM does: what runs has the grace time, what is open after it is cut."""
-        self.site.draining = True
+        """Ask all workers to stop, as TERM does: what runs has the grace time, what is open after it is cut."""
+        for worker in self.crew.workers.values():
+            worker.site.draining = True
+            worker.timers.call_at(self._clock + worker.site.settings.grace, self._cut)
         for wire in self._wires:
-            wire.connection.drain()
-        self.timers.call_at(self._clock + self.site.settings.grace, self._cut)
+            wire.tell(wire.connection.drain)
+        self.settle()
+
+    def kill(self, number: int) -> None:
+        """End a worker as ``kill -9`` does; the kernel closes its connections."""
+        self._check_rest()
+        worker = self.crew.kill(number)
+        for wire in self._wires:
+            if wire.worker is worker:
+                wire.transport.close()
+        self.settle()
+
+    def start_worker(self, number: int) -> None:
+        """Start a worker anew in place of one that was killed."""
+        self._check_rest()
+        self.crew.start_worker(number)
         self.settle()
 
     def close(self) -> None:
@@ -125,49 +154,54 @@ class World:
             wire.transport.hang_up()
         self.settle()
         self._cut()
-        self.site.stop()
+        self.crew.stop()
         self.settle()
+
+    def _check_rest(self) -> None:
+        if self._running:
+            raise RuntimeError("a handler uses the test client that waits for this handler; a server would stand still")
 
     def _cut(self) -> None:
         for wire in self._wires:
-            wire.connection.abort()
+            wire.tell(wire.connection.abort)
 
     def _turn(self) -> bool:
         # One turn of the loop; whether anything happened.
-        called = self._run_calls()
-        fired = self.timers.run_due()
+        called = self.crew.turn()
         moved = [wire for wire in tuple(self._wires) if wire.turn()]
         self._wires = [wire for wire in self._wires if wire.reader is not None or not wire.transport.closed]
-        return bool(called or fired or moved)
-
-    def _run_calls(self) -> int:
-        # Only those that wait already: what they add has its turn later, as on the real loop.
-        count = len(self._calls)
-        for _ in range(count):
-            self._calls.popleft()()
-        return count
+        return bool(called or moved)
 
 
 class Wire:
     """The client's end of one connection. Nothing runs by what is done here; ``world.settle`` runs it.
 
     Attributes:
+        worker: the one that has accepted it.
         reader: called when there is something to take; it says whether it took anything. A client that reads
             only when it is asked to has none.
     """
 
-    def __init__(self, world: World, number: int, client: Address, scheme: str, capacity: int) -> None:
+    def __init__(self, world: World, worker: Worker, number: int, client: Address, scheme: str, capacity: int) -> None:
         self.world = world
+        self.worker = worker
         self.transport = MemoryTransport(capacity, partial(world.transcript.note, number))
         self.reader: Callable[[], bool] | None = None
         self.connection = Connection(
-            world.site, self.transport, world.timers, client=client, scheme=scheme, on_closed=lambda connection: None
+            worker.site, self.transport, worker.timers, client=client, scheme=scheme, on_closed=lambda connection: None
         )
+
+    def tell(self, what: Callable[[], object]) -> None:
+        """Do something to the server's end, if its worker lives."""
+        if self.world.crew.workers.get(self.worker.number) is self.worker:
+            with self.world.crew.working(self.worker):
+                what()
 
     def turn(self) -> bool:
         """Let the server, then the client's reader, go on; whether either had anything to do."""
         readable, writable = self.transport.ready()
         if readable or writable:
-            self.connection.handle(readable, writable)
+            with self.world.crew.working(self.worker):
+                self.connection.handle(readable, writable)
         read = self.reader is not None and self.transport.has_output and self.reader()
         return readable or writable or read

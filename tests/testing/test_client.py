@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -85,9 +86,10 @@ def test_settings_are_the_apps_and_those_given_and_never_the_environments(monkey
         app.test_client(max_body_siz=5)
 
 
-def test_several_workers_are_refused_for_now() -> None:
-    with pytest.raises(SetupError, match="workers=3"):
-        make_app().test_client(workers=3)
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2"])
+def test_a_number_of_workers_that_is_none_is_refused(workers: Any) -> None:
+    with pytest.raises(SetupError, match="a number of workers from 1 up"):
+        make_app().test_client(workers=workers)
 
 
 def test_start_and_stop_hooks_run_with_the_client(app: App) -> None:
@@ -240,7 +242,7 @@ def test_an_app_that_never_rests_is_stopped(client: TestClient) -> None:
     again()
     with pytest.raises(RestlessApp):
         client.get("/echo")
-    client.world._calls.clear()
+    client.world.crew.worker(1).calls.clear()
 
 
 def test_a_handler_that_uses_the_client_which_waits_for_it_is_told(app: App) -> None:

@@ -1,0 +1,337 @@
+"""The relay between workers, with workers that only listen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from microsock import envelope
+from microsock.relay import Relay
+
+
+class Parent:
+    """A relay, and what each of its workers was sent."""
+
+    def __init__(self, *, overrun: Callable[[int], None] | None = None, **options: Callable[[bytes], bool]) -> None:
+        self.sent: dict[int, list[bytes]] = {}
+        self.full: set[int] = set()
+        self.relay = Relay("birth", self.send, overrun=overrun, **options)
+
+    def send(self, worker: int, message: bytes) -> bool:
+        if worker in self.full:
+            return False
+        self.sent.setdefault(worker, []).append(message)
+        return True
+
+    def join(self, *workers: int) -> None:
+        """Let workers join, and forget what they were told."""
+        for worker in workers:
+            self.relay.receive(worker, envelope.join_message(0))
+        self.sent.clear()
+
+    def publish(self, worker: int, topic: str, data: str | bytes, retain: bool = False) -> None:
+        self.relay.receive(worker, envelope.publish_message(topic, data, None, retain))
+
+    def count(self, worker: int, **counts: int) -> None:
+        self.relay.receive(worker, envelope.subscribers_message(counts.items()))
+
+    def records(self, worker: int) -> list[tuple[int, str, str | bytes]]:
+        found = [envelope.read_record(each) for each in self.sent.get(worker, []) if each[:1] == envelope.RECORD]
+        return [(number, content.topic, content.data) for number, content in found]
+
+    def kinds(self, worker: int) -> str:
+        return b"".join(message[:1] for message in self.sent.get(worker, [])).decode()
+
+
+@pytest.fixture
+def parent() -> Parent:
+    parent = Parent()
+    parent.join(1, 2, 3)
+    return parent
+
+
+# Records.
+
+
+def test_all_workers_get_all_records_in_one_order_the_sender_too(parent: Parent) -> None:
+    parent.publish(2, "a", "one")
+    parent.publish(1, "b", b"two")
+    parent.relay.publish("a", "three")
+    expected = [(1, "a", "one"), (2, "b", b"two"), (3, "a", "three")]
+    assert [parent.records(worker) for worker in (1, 2, 3)] == [expected] * 3
+
+
+def test_a_payload_goes_through_as_it_is_even_if_it_is_nonsense(parent: Parent) -> None:
+    parent.relay.receive(1, envelope.publish_message("a", "text") + b"\xff")
+    assert parent.sent[2][0].endswith(b"text\xff")
+
+
+def test_the_closing_of_a_topic_keeps_its_place_among_the_records(parent: Parent) -> None:
+    parent.publish(1, "a", "one")
+    parent.relay.receive(2, envelope.close_message("a", 4000, "over"))
+    parent.publish(1, "a", "two")
+    parent.relay.close_topic("b", 1000, "")
+    assert parent.kinds(3) == "RCRC"
+    assert envelope.read_close(parent.sent[3][1]) == ("a", 4000, "over")
+
+
+@pytest.mark.parametrize("message", [b"", b"P", b"X", b"r{}", b"R" + bytes(30), b"C\0", b"K", b"S\0", b"J"])
+def test_nonsense_is_refused_and_goes_to_nobody(parent: Parent, message: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parent.relay.receive(1, message)
+    assert parent.sent == {}
+
+
+def test_what_would_not_fit_into_a_workers_queue_four_times_is_refused(parent: Parent) -> None:
+    with pytest.raises(ValueError, match="too many to publish over several workers"):
+        parent.relay.publish("a", b"x" * envelope.MAX_MESSAGE_BYTES)
+    assert parent.sent == {}
+
+
+# Joining.
+
+
+def test_who_joins_gets_what_was_retained_and_kept_in_order(parent: Parent) -> None:
+    parent.relay.receive(1, envelope.keep_message("kept", 2))
+    for number in range(4):
+        parent.publish(1, "kept", f"k{number}")
+        parent.publish(2, "state", f"s{number}", retain=True)
+    parent.sent.clear()
+    parent.relay.receive(9, envelope.join_message(0))
+    assert parent.kinds(9)[0] == "K"
+    assert parent.kinds(9)[-2:] == "SW"
+    found = [envelope.read_history(each) for each in parent.sent[9] if each[:1] == envelope.HISTORY]
+    assert [number for number, _ in found] == sorted(number for number, _ in found)
+    said = [(content.data, content.retain) for _, content in found]
+    # The last records of a topic that nobody keeps are there too, for those who follow it soon.
+    assert [data for data, _ in said] == ["s0", "s1", "k2", "s2", "k3", "s3"]
+    assert [data for data, retain in said if retain] == ["s3"]
+
+
+def test_a_large_history_comes_in_pieces_that_are_asked_for() -> None:
+    parent = Parent()
+    parent.join(1)
+    parent.relay.receive(1, envelope.keep_message("a", 1000))
+    for number in range(40):
+        parent.publish(1, "a", f"{number:02}" + "x" * 100_000)
+    known, rounds, got = 0, 0, list[int]()
+    while "W" not in parent.kinds(2):
+        parent.sent.clear()
+        parent.relay.receive(2, envelope.join_message(known))
+        assert sum(map(len, parent.sent[2])) < 1_300_000
+        got += [envelope.read_history(each)[0] for each in parent.sent[2] if each[:1] == envelope.HISTORY]
+        known, rounds = got[-1], rounds + 1
+        if rounds == 2:
+            parent.publish(1, "a", "meanwhile")
+            parent.relay.receive(1, envelope.keep_message("b", 5))
+            assert parent.kinds(2)[-1] == "K"
+    assert got == list(range(1, 42))
+    assert rounds == 4
+
+
+def test_who_has_not_joined_is_sent_nothing(parent: Parent) -> None:
+    parent.publish(1, "a", "one")
+    parent.relay.leave(3)
+    parent.publish(1, "a", "two")
+    assert parent.records(9) == []
+    assert [data for _, _, data in parent.records(3)] == ["one"]
+    parent.relay.leave(3)
+    parent.relay.leave(9)
+
+
+def test_joining_twice_is_joining_once(parent: Parent) -> None:
+    parent.join(1)
+    parent.relay.join(1)
+    parent.publish(1, "a", "one")
+    assert parent.kinds(1) == "R"
+
+
+def test_all_workers_keep_what_one_asks_for_and_hear_of_it_once(parent: Parent) -> None:
+    parent.relay.receive(1, envelope.keep_message("a", 5))
+    parent.relay.receive(2, envelope.keep_message("a", 5))
+    parent.relay.receive(2, envelope.keep_message("a", 3))
+    assert [parent.kinds(worker) for worker in (1, 2, 3)] == ["K"] * 3
+    parent.relay.receive(2, envelope.keep_message("a", 6))
+    assert parent.kinds(3) == "KK"
+
+
+# Workers that do not keep up.
+
+
+def test_a_worker_without_room_is_given_up_and_the_loss_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    given_up: list[int] = []
+    parent = Parent(overrun=given_up.append)
+    parent.join(1, 2)
+    parent.full = {2}
+    for _ in range(3):
+        parent.publish(1, "a", "x")
+    parent.full = set()
+    parent.publish(1, "a", "x")
+    # Nothing comes behind a gap.
+    assert parent.records(2) == []
+    assert given_up == [2]
+    assert parent.relay.lost == 4
+    assert len(parent.records(1)) == 4
+    assert [record.message for record in caplog.records] == [
+        "worker 2 is too far behind to take what is published; it is to be replaced"
+    ]
+
+
+def test_a_worker_may_leave_while_it_is_told_of() -> None:
+    parent = Parent(overrun=lambda worker: here.relay.leave(worker))
+    here = parent
+    parent.join(1, 2, 3)
+    parent.count(2, a=1)
+    parent.full = {2}
+    parent.publish(1, "a", "x")
+    assert (len(parent.records(1)), len(parent.records(3))) == (1, 1)
+    assert parent.relay.counts() == {}
+    parent.full = set()
+    parent.join(2)
+    parent.publish(1, "a", "y")
+    assert len(parent.records(2)) == 1
+
+
+# Counts.
+
+
+def test_each_worker_is_told_what_all_others_have() -> None:
+    parent = Parent()
+    parent.join(1, 2)
+    parent.count(1, a=2, b=1)
+    parent.count(2, a=3)
+    assert envelope.read_subscribers(parent.sent[1][-1]) == [("a", 3)]
+    assert envelope.read_subscribers(parent.sent[2][-1]) == [("a", 2), ("b", 1)]
+    assert parent.relay.counts() == {"a": 5, "b": 1}
+    parent.relay.receive(3, envelope.join_message(0))
+    assert envelope.read_subscribers(parent.sent[3][0]) == [("a", 5), ("b", 1)]
+
+
+def test_what_nobody_follows_any_more_is_forgotten(parent: Parent) -> None:
+    parent.count(1, a=1)
+    parent.count(2, a=1)
+    parent.count(1, a=0)
+    parent.count(2, a=0)
+    assert parent.relay.counts() == {}
+    assert not any(parent.relay._counts.values())
+
+
+def test_who_has_gone_counts_no_longer_and_the_others_are_told(parent: Parent) -> None:
+    parent.count(1, a=2)
+    parent.count(2, a=1)
+    parent.sent.clear()
+    parent.relay.leave(1)
+    assert parent.relay.counts() == {"a": 1}
+    assert envelope.read_subscribers(parent.sent[3][0]) == [("a", 1)]
+    assert envelope.read_subscribers(parent.sent[2][0]) == [("a", 0)]
+    parent.count(1, a=7)
+    assert parent.relay.counts() == {"a": 1}
+
+
+def test_other_hosts_count_as_they_said_last(parent: Parent) -> None:
+    parent.count(1, a=2)
+    parent.relay.elsewhere("other", {"a": 5, "b": 1})
+    parent.relay.elsewhere("other", {"a": 4})
+    assert parent.relay.counts() == {"a": 6}
+    assert parent.relay.counts_here() == {"a": 2}
+    assert envelope.read_subscribers(parent.sent[2][-1]) == [("a", 6), ("b", 0)]
+    parent.relay.elsewhere("other", {})
+    assert parent.relay.counts() == {"a": 2}
+
+
+# Who leads.
+
+
+def leads(parent: Parent, worker: int) -> list[bool]:
+    return [message == envelope.LEADS for message in parent.sent.get(worker, []) if message[:1] == envelope.LEAD]
+
+
+def test_one_worker_leads_and_the_next_when_it_has_gone() -> None:
+    parent = Parent()
+    for worker in (5, 6, 7):
+        parent.relay.receive(worker, envelope.join_message(0))
+    assert [leads(parent, worker) for worker in (5, 6, 7)] == [[True], [], []]
+    parent.relay.leave(6)
+    parent.relay.leave(5)
+    assert leads(parent, 7) == [True]
+    assert parent.relay.leader == 7
+    parent.relay.leave(7)
+    assert parent.relay.leader is None
+
+
+def test_who_retires_says_that_it_leads_no_more_before_another_does(parent: Parent) -> None:
+    parent.relay.retire(1)
+    assert (leads(parent, 1), leads(parent, 2)) == ([False], [])
+    parent.publish(2, "a", "still")
+    assert len(parent.records(1)) == 1
+    parent.relay.receive(1, envelope.LEADS_NOT)
+    assert leads(parent, 2) == [True]
+    parent.relay.leave(1)
+    assert parent.relay.leader == 2
+
+
+def test_who_retires_and_dies_is_not_waited_for(parent: Parent) -> None:
+    parent.relay.retire(1)
+    parent.relay.leave(1)
+    assert leads(parent, 2) == [True]
+
+
+def test_nobody_leads_where_all_retire(parent: Parent) -> None:
+    for worker in (2, 3, 1):
+        parent.relay.retire(worker)
+    parent.relay.receive(1, envelope.LEADS_NOT)
+    assert parent.relay.leader is None
+    parent.join(4)
+    assert parent.relay.leader == 4
+
+
+def test_a_worker_that_hears_nothing_does_not_begin_to_lead(parent: Parent) -> None:
+    parent.full = {2}
+    parent.publish(1, "a", "x")
+    parent.relay.leave(1)
+    assert parent.relay.leader == 3
+
+
+def test_another_host_may_lead_instead(parent: Parent) -> None:
+    parent.relay.lead(False)
+    parent.relay.receive(1, envelope.LEADS_NOT)
+    assert parent.relay.leader is None
+    parent.relay.lead(True)
+    assert leads(parent, 1) == [False, True]
+
+
+# Beyond this host.
+
+
+def test_what_goes_out_comes_back_and_is_numbered_then() -> None:
+    out: list[bytes] = []
+
+    def outward(message: bytes) -> bool:
+        out.append(message)
+        return True
+
+    parent = Parent(outward=outward)
+    parent.join(1, 2)
+    parent.publish(1, "a", "one")
+    parent.relay.publish("a", "two")
+    parent.relay.receive(2, envelope.close_message("a", 1000, ""))
+    assert parent.sent == {}
+    for message in reversed(out):
+        parent.relay.deliver(message)
+    assert parent.kinds(1) == "CRR"
+    assert parent.records(1) == [(1, "a", "two"), (2, "a", "one")]
+
+
+def test_what_cannot_go_out_is_delivered_here_at_once() -> None:
+    parent = Parent(outward=lambda message: False)
+    parent.join(1)
+    parent.publish(1, "a", "one")
+    assert parent.records(1) == [(1, "a", "one")]
+
+
+@pytest.mark.parametrize("message", [b"", b"nonsense", b"P\0", b"C\0", envelope.LEADS, envelope.WELCOME])
+def test_nonsense_from_outside_is_refused(parent: Parent, message: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parent.relay.deliver(message)
+    assert parent.sent == {}
