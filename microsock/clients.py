@@ -1,0 +1,197 @@
+"""Who is connected, in the sense of the routes ``/connect`` and ``/disconnect``: ``app.clients``.
+
+That is a mark that clients carry from request to request, no open connection. Where the marks are kept is a
+``ClientTable``; the one that several workers share is on the floors above.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .errors import HTTPError
+from .request import NOBODY, Address, Request
+from .response import Response
+from .signatures import handler_name
+
+__all__ = ["Client", "ClientTable", "Clients", "MemoryTable"]
+
+# A mark has a place of fixed size in the memory that workers share.
+LONGEST_KEY = 96
+
+log = logging.getLogger("microsock")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Somebody who uses the app, from one request to the next.
+
+    Attributes:
+        key: what tells clients apart: the address, or what the setting ``client_key`` says.
+        address: where from it has connected; without port and host where only its key is known.
+        request: the request that is being answered; None otherwise.
+    """
+
+    key: str
+    address: Address = NOBODY
+    request: Request | None = field(default=None, compare=False, repr=False)
+
+
+class ClientTable(Protocol):
+    """Where the marks are kept. Every method may be called from any thread."""
+
+    def add(self, client: Client) -> bool:
+        """Mark a client; whether it is new."""
+        ...
+
+    def remove(self, key: str) -> Client | None:
+        """Take a mark away; gives whose it was to one caller, None to all others."""
+        ...
+
+    def __contains__(self, key: str) -> bool: ...
+
+    def all(self) -> list[Client]:
+        """Everyone who is marked."""
+        ...
+
+
+class MemoryTable:
+    """Marks in this process; past ``room`` of them the oldest go."""
+
+    def __init__(self, room: int = 32_768) -> None:
+        self._room = room
+        self._clients: dict[str, Client] = {}
+
+    def add(self, client: Client) -> bool:
+        """As ``ClientTable.add``."""
+        new = client.key not in self._clients
+        if new and len(self._clients) >= self._room:
+            self._clients.pop(next(iter(self._clients)), None)
+        self._clients[client.key] = Client(client.key, client.address)
+        return new
+
+    def remove(self, key: str) -> Client | None:
+        """As ``ClientTable.remove``."""
+        return self._clients.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._clients
+
+    def all(self) -> list[Client]:
+        """As ``ClientTable.all``, the oldest first."""
+        return list(self._clients.values())
+
+
+class Clients:
+    """The clients that are connected, in all workers. Iterating gives a ``Client`` for each.
+
+    Any thread may ask and change it.
+    """
+
+    def __init__(self) -> None:
+        self._table: ClientTable = MemoryTable()
+        self._key: Callable[..., str] | None = None
+
+    def on(self, address: str) -> bool:
+        """Count a client as connected, by its address or what ``client_key`` calls it; whether it was not before.
+
+        No handler is called. Raises ``ValueError`` for an empty one or one over 96 bytes.
+        """
+        return self.add(Client(checked_key(address)))
+
+    def off(self, address: str) -> bool:
+        """Count it as connected no more; whether it was. No handler is called, and no rate limit begins anew."""
+        return self._table.remove(address) is not None
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, str) and address in self._table
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(self._table.all())
+
+    def __len__(self) -> int:
+        return len(self._table.all())
+
+    def __repr__(self) -> str:
+        return f"<Clients: {len(self)} connected>"
+
+    # For the floors above.
+
+    def keep_in(self, table: ClientTable | None, key: Callable[..., str] | None) -> None:
+        """Keep the marks elsewhere from now on, and tell clients apart by another function; None: as it is."""
+        self._key = key
+        if table is not None and table is not self._table:
+            for client in self._table.all():
+                table.add(client)
+            self._table = table
+
+    def of(self, request: Request) -> Client:
+        """Who makes a request. Raises ``HTTPError`` 400 where ``client_key`` gives what is no key."""
+        if self._key is None:
+            return Client(request.client.host or "-", request.client, request)
+        key = self._key(request)
+        if not isinstance(key, str):
+            raise TypeError(f"client_key {handler_name(self._key)!r} returned {key!r:.60}; return a str")
+        try:
+            return Client(checked_key(key), request.client, request)
+        except ValueError as error:
+            # Often it is taken from what the peer says of itself.
+            raise HTTPError(400, str(error)) from None
+
+    def add(self, client: Client) -> bool:
+        """``on``, with what is known of the client."""
+        return self._table.add(client)
+
+    def remove(self, key: str) -> Client | None:
+        """``off``, which tells whose mark it was: to one caller of all in all workers."""
+        return self._table.remove(key)
+
+    def leave(self, handlers: list[Callable[[Client], Any]]) -> None:
+        """The server stops: disconnect each client, and tell the handlers. One that raises is logged."""
+        for client in self._table.all():
+            gone = self._table.remove(client.key)
+            if gone is not None:
+                for handler in handlers:
+                    _tell(handler, gone)
+
+
+def checked_key(key: str) -> str:
+    """What may be a client's key. Raises ``TypeError`` or ``ValueError``."""
+    if not isinstance(key, str):
+        raise TypeError(f"a client is known by a str, not {key!r:.60}")
+    if not 0 < len(key.encode(errors="surrogatepass")) <= LONGEST_KEY:
+        raise ValueError(f"a client's key has 1 to {LONGEST_KEY} bytes")
+    return key
+
+
+def connect_client(clients: Clients, handler: Callable[[Client, Clients], Any], request: Request) -> Any:
+    """The answer to a connect route: ``handler`` may refuse by False, a Response or an ``HTTPError``."""
+    client = clients.of(request)
+    value = handler(client, clients)
+    if value is False:
+        raise HTTPError(403, "this client may not connect")
+    if isinstance(value, Response):
+        return value
+    clients.add(client)
+    return _text("connected") if value is None or value is True else value
+
+
+def disconnect_client(clients: Clients, handler: Callable[[Client], Any], request: Request) -> Any:
+    """The answer to a disconnect route: ``handler`` hears of a client that was connected, once."""
+    asked = clients.of(request)
+    gone = clients.remove(asked.key)
+    value = None if gone is None else handler(Client(gone.key, gone.address, request))
+    return _text("disconnected") if value is None or value is True else value
+
+
+def _text(words: str) -> Response:
+    return Response(f"{words}\n", content_type="text/plain; charset=utf-8")
+
+
+def _tell(handler: Callable[[Client], Any], client: Client) -> None:
+    try:
+        handler(client)
+    except Exception:
+        log.exception("@app.disconnect %r raised for %s", handler_name(handler), client.key)

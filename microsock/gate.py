@@ -1,0 +1,140 @@
+"""May this request run now: rate limits, and whether its client has connected. Asked before the body is read.
+
+A site has a gate only where the app or its settings ask for one. Knows no connection and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .errors import HTTPError
+from .limits import Limit, Verdict, client_of, limit_lines
+from .rates import Rate
+from .request import Request
+from .routing import Match, Route
+from .signatures import handler_name
+from .tally import Cell
+
+if TYPE_CHECKING:
+    from .site import Site
+
+__all__ = ["Gate", "Permit"]
+
+
+class Permit(NamedTuple):
+    """What the gate says.
+
+    Attributes:
+        error: why the request may not run, None where it may.
+        lines: header lines for the answer, whatever it is.
+    """
+
+    error: Exception | None
+    lines: list[tuple[str, str]]
+
+
+class _Charge(NamedTuple):
+    """One limit that a request counts against: its name for people, the rate, and the store's key."""
+
+    name: str
+    rate: Rate
+    key: bytes
+
+
+class Gate:
+    """Keeps the limits of one site."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+
+    def ask(self, request: Request, match: Match[Any], done: Callable[[Permit], None]) -> Permit | None:
+        """Count a request. Its permit comes back at once, or None does: then it comes by ``done``, on the loop."""
+        if match.params:
+            request.params = match.params
+        return _Asking(self, request, match.route, done).go_on()
+
+    def charges(self, request: Request, route: Any) -> Iterator[_Charge]:
+        """What a request counts against, the limit for all routes first; a key is asked for when its turn comes."""
+        rate = self.site.settings.rate_limit
+        if rate is not None:
+            yield _Charge("app", rate, _key("", rate, client_of(request.client)))
+        if route is not None and route.limits:
+            scope = f"{'|'.join(route.methods)} {route.rule.text}" if isinstance(route, Route) else route.rule.text
+            for number, limit in enumerate(route.limits, 1):
+                name = "route" if number == 1 else f"route-{number}"
+                yield _Charge(name, limit.rate, _key(scope, limit.rate, _who(limit, request)))
+
+    def judge(self, request: Request, route: Any) -> Exception | None:
+        """Whether a request that is within its limits must still be refused: its client has to connect first."""
+        if not self.site.settings.connection_required or (isinstance(route, Route) and route.exempt):
+            return None
+        clients = self.site.app.clients
+        if clients.of(request).key in clients:
+            return None
+        return HTTPError(400, "this client is not connected", type="NOT_CONNECTED")
+
+
+class _Asking:
+    """One request on its way through its limits, one after the other, up to the first that refuses it."""
+
+    __slots__ = ("_charges", "_current", "_done", "_gate", "_request", "_route", "_told")
+
+    def __init__(self, gate: Gate, request: Request, route: Any, done: Callable[[Permit], None]) -> None:
+        self._gate = gate
+        self._request = request
+        self._route = route
+        self._done = done
+        self._charges = gate.charges(request, route)
+        self._current: _Charge | None = None
+        self._told: list[tuple[str, Rate, Verdict]] = []
+
+    def go_on(self) -> Permit | None:
+        """The permit, or None where a store has still to say something."""
+        try:
+            for charge in self._charges:
+                self._current = charge
+                verdict = self._gate.site.limits.hit(charge.key, charge.rate, self._later)
+                if verdict is None:
+                    return None
+                if not self._take(charge, verdict):
+                    return self._refused(verdict)
+            return self._permit(self._gate.judge(self._request, self._route))
+        except Exception as error:  # a key function's own
+            return self._permit(error)
+
+    def _later(self, verdict: Verdict) -> None:
+        assert self._current is not None
+        permit = self.go_on() if self._take(self._current, verdict) else self._refused(verdict)
+        if permit is not None:
+            self._done(permit)
+
+    def _take(self, charge: _Charge, verdict: Verdict) -> bool:
+        if not verdict.away:
+            self._told.append((charge.name, charge.rate, verdict))
+        return verdict.allowed
+
+    def _refused(self, verdict: Verdict) -> Permit:
+        retry = [("Retry-After", str(max(1, ceil(verdict.reset_seconds))))]
+        if verdict.away:
+            return self._permit(HTTPError(503, "requests cannot be counted now", headers=retry))
+        self._gate.site.tally.add(Cell.RATE_LIMITED)
+        return self._permit(HTTPError(429, headers=retry))
+
+    def _permit(self, error: Exception | None) -> Permit:
+        return Permit(error, limit_lines(self._told) if self._told else [])
+
+
+def _who(limit: Limit, request: Request) -> str:
+    if limit.key is None:
+        return client_of(request.client)
+    who = limit.key(request)
+    if not isinstance(who, str):
+        raise TypeError(f"key {handler_name(limit.key)!r} of @app.limit returned {who!r:.60}; return a str")
+    return who
+
+
+def _key(scope: str, rate: Rate, who: str) -> bytes:
+    # With the rate in it: one that is changed begins to count anew.
+    return f"{scope}\0{rate.limit}/{rate.seconds}\0{who}".encode(errors="surrogatepass")
