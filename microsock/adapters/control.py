@@ -1,0 +1,331 @@
+"""The control socket of a running server: a Unix socket on which its user publishes, asks, reloads and stops.
+
+One line of JSON comes, one goes back, and the connection ends. Knows a loop, and what is commanded by ``Commands``;
+knows no app and no worker, so that the parent of workers can have it too.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import errno
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..errors import BindError, MicrosockError
+from ..server.loop import Loop
+from ..settings import Settings
+from .control_path import control_path
+
+__all__ = ["Commands", "ControlServer", "open_control"]
+
+logger = logging.getLogger("microsock")
+
+_SECONDS = 5.0
+_MOST_PEERS = 32
+_BATCH = 16
+_CHUNK = 1 << 16
+# Around a message: the command's own words. JSON may write a character as six.
+_ENVELOPE = 4096
+# pid, uid and gid, of unix(7).
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Commands(Protocol):
+    """What a server does when it is told to. All are called on the loop's thread and return at once."""
+
+    def publish(self, topic: str, data: str | bytes, retain: bool) -> None:
+        """Send to all who follow a topic. Raises ``Overloaded``, or ``ValueError`` for what is no topic."""
+
+    def status(self) -> dict[str, object]:
+        """Its figures, fit for JSON."""
+        ...
+
+    def stop(self, kill: bool) -> None:
+        """Begin to stop; with ``kill`` at once. The answer is on its way already."""
+
+    def reload(self) -> str:
+        """Begin to reload; gives in a few words what is reloaded."""
+        ...
+
+
+class ControlServer:
+    """Listens at a path, from here to ``close``. Only the same user and root are heard.
+
+    Args:
+        path: of the socket file; it gets mode 0600. One that nobody answers at is replaced.
+        loop: whose turns it is served in.
+        commands: who obeys.
+        max_message_size: bytes that one published message may have.
+
+    Raises ``BindError`` where the path cannot be had.
+    """
+
+    def __init__(self, path: Path, loop: Loop, commands: Commands, *, max_message_size: int = 1 << 20) -> None:
+        self.path = path
+        self.commands = commands
+        self.max_message_size = max_message_size
+        self._loop = loop
+        self._peers: set[_Peer] = set()
+        self._socket = _bound(path)
+        self._inode = _inode(path)
+        self._pid = os.getpid()
+        self._watch = loop.watch(self._socket.fileno(), self._accept)
+        self._watch.want(True, False)
+
+    def close(self) -> None:
+        """Hear nobody any more, and take the file away if it is still ours. May be called again."""
+        if self._socket.fileno() == -1:
+            return
+        self._watch.close()
+        self._socket.close()
+        for peer in list(self._peers):
+            peer.close()
+        # Another server may have taken the path over meanwhile.
+        if self._pid == os.getpid() and _inode(self.path) == self._inode:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    def leave_to_parent(self) -> None:
+        """In a forked worker: let go of what belongs to the parent, and touch neither its selector nor the file."""
+        self._socket.close()
+        for peer in self._peers:
+            peer.socket.close()
+        self._peers.clear()
+
+    def _accept(self, readable: bool, writable: bool) -> None:
+        for _ in range(_BATCH):
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:  # nobody waits any more; or no descriptor is left, and then the peer waits
+                return
+            if len(self._peers) >= _MOST_PEERS or not _is_allowed(sock):
+                sock.close()
+                continue
+            sock.setblocking(False)
+            self._peers.add(_Peer(self, sock, self._loop, self._peers.discard))
+
+    def obey(self, line: bytes) -> tuple[dict[str, object], Callable[[], None] | None]:
+        """The answer to a request's line, and what is to be done once that is sent."""
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict) or not isinstance(command := request.get("command"), str):
+                raise ValueError('expected one line of JSON with a "command"')
+            if command not in _COMMANDS:
+                raise ValueError(f"unknown command {command!r}; known are {', '.join(_COMMANDS)}")
+            return _COMMANDS[command](self, request)
+        except (MicrosockError, ValueError, RecursionError) as error:
+            return {"ok": False, "error": str(error), "type": type(error).__name__}, None
+        except Exception as error:
+            logger.exception("error in a command on %s", self.path)
+            return {"ok": False, "error": f"{type(error).__name__}: {error}", "type": "Exception"}, None
+
+
+def open_control(
+    settings: Settings, port: int, loop: Loop, commands: Commands, *, by_default: bool = True
+) -> ControlServer | None:
+    """The control socket that the settings ask for.
+
+    Args:
+        settings: ``control`` or ``pid_file`` say where.
+        port: of the server; what says where if the settings do not, 0 if it has none.
+        loop: see ``ControlServer``.
+        commands: see ``ControlServer``.
+        by_default: whether to open one by the port alone. If that cannot be had the server serves without it, and
+            a line in the log says so.
+
+    Raises ``BindError`` if the place that the settings name cannot be had.
+    """
+    asked_for = settings.control is not None or settings.pid_file is not None
+    if not (asked_for or by_default):
+        return None
+    try:
+        path = control_path(settings.control, settings.pid_file, port)
+        most = settings.max_message_size
+        return None if path is None else ControlServer(path, loop, commands, max_message_size=most)
+    except MicrosockError as error:
+        if asked_for:
+            raise
+        logger.warning("no control socket: %s", error)
+        return None
+
+
+_Obeyed = tuple[dict[str, object], Callable[[], None] | None]
+
+
+def _publish(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
+    topic, retain = request.get("topic"), request.get("retain", False)
+    if not isinstance(topic, str) or not isinstance(retain, bool):
+        raise ValueError("publish takes a topic, a text or base64, and retain: true or false")
+    data = _message(request)
+    if len(data if isinstance(data, bytes) else data.encode()) > server.max_message_size:
+        raise ValueError(f"the message is larger than max_message_size ({server.max_message_size} bytes)")
+    server.commands.publish(topic, data, retain)
+    return _done({}), None
+
+
+def _message(request: dict[str, Any]) -> str | bytes:
+    text, encoded = request.get("text"), request.get("base64")
+    if isinstance(text, str) and encoded is None:
+        return text
+    if text is None and isinstance(encoded, str):
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"that is no base64: {error}") from None
+    raise ValueError("publish takes a topic, and either a text or base64")
+
+
+def _status(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
+    return _done({"status": server.commands.status()}), None
+
+
+def _stop(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
+    # Answered first: a server that stops at once would take the answer with it.
+    return _done({"pid": os.getpid()}), partial(server.commands.stop, request.get("kill") is True)
+
+
+def _reload(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
+    return _done({"reloads": server.commands.reload()}), None
+
+
+_COMMANDS: dict[str, Callable[[ControlServer, dict[str, Any]], _Obeyed]] = {
+    "publish": _publish,
+    "status": _status,
+    "stop": _stop,
+    "reload": _reload,
+}
+
+
+def _done(result: dict[str, object]) -> dict[str, object]:
+    return {"ok": True, **result}
+
+
+class _Peer:
+    """One client: a line in, a line out, within five seconds."""
+
+    def __init__(
+        self, server: ControlServer, sock: socket.socket, loop: Loop, closed: Callable[[_Peer], object]
+    ) -> None:
+        self.socket = sock
+        self._server = server
+        self._closed = closed
+        self._limit = 6 * server.max_message_size + _ENVELOPE
+        self._line = bytearray()
+        self._too_long = False
+        self._out = b""
+        self._then: Callable[[], None] | None = None
+        self._timer = loop.timers.call_at(loop.timers.now() + _SECONDS, self.close)
+        self._watch = loop.watch(sock.fileno(), self._ready)
+        self._watch.want(True, False)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        self._watch.close()
+        self.socket.close()
+        self._closed(self)
+        then, self._then = self._then, None
+        if then is not None:
+            then()
+
+    def _ready(self, readable: bool, writable: bool) -> None:
+        try:
+            if not self._out:
+                self._read()
+            if self._out:
+                self._write()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.close()
+
+    def _read(self) -> None:
+        data = self.socket.recv(_CHUNK)
+        self._line += data
+        if b"\n" in data:
+            line = bytes(self._line.partition(b"\n")[0])
+            too_long = self._too_long or len(line) > self._limit
+            self._answer(*((self._refusal(), None) if too_long else self._server.obey(line)))
+        elif not data:
+            self.close()
+        elif len(self._line) > self._limit:
+            # Read to its end all the same: a close with unread input would take the answer with it.
+            self._too_long = True
+            self._line.clear()
+
+    def _refusal(self) -> dict[str, object]:
+        return {"ok": False, "error": f"the line is longer than {self._limit} bytes", "type": "ValueError"}
+
+    def _answer(self, answer: dict[str, object], then: Callable[[], None] | None = None) -> None:
+        self._out = json.dumps(answer).encode() + b"\n"
+        self._then = then
+        self._watch.want(False, True)
+
+    def _write(self) -> None:
+        self._out = self._out[self.socket.send(self._out) :]
+        if not self._out:
+            self.close()
+
+
+# The socket's file.
+
+
+def _bound(path: Path) -> socket.socket:
+    # Bound under another name and then moved: at no moment may others write to it, or see it refuse.
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _refuse_to_supplant(path)
+        os.fchmod(sock.fileno(), 0o600)
+        sock.bind(str(aside))
+        aside.chmod(0o600)
+        sock.setblocking(False)
+        sock.listen(_MOST_PEERS)
+        aside.replace(path)
+    except OSError as error:
+        sock.close()
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        if isinstance(error, BindError):
+            raise
+        raise BindError(error.errno, f"cannot listen for commands at {path}: {error.strerror or error}") from error
+    return sock
+
+
+def _refuse_to_supplant(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+        except BlockingIOError:
+            pass  # its backlog is full: somebody is there
+        except OSError as error:
+            if error.errno == errno.ECONNREFUSED and path.is_socket():
+                return
+            if error.errno == errno.ENOENT and not os.path.lexists(path):
+                return
+            raise
+    raise BindError(errno.EADDRINUSE, f"another server listens for commands at {path}")
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_allowed(sock: socket.socket) -> bool:
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True  # the file's mode is what keeps others out
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return _CREDENTIALS.unpack(credentials)[1] in (0, os.geteuid())
