@@ -1,45 +1,65 @@
-"""The access log: one line for each answer and for each WebSocket's end.
+"""The access log: one line for each answer and, in the formats that have room for it, for each WebSocket's end.
 
 Formats what a site reports; where the lines go is for the handlers of the logger ``microsock.access``.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 from ..site import AccessEntry, Answered, SocketClosed
 
-__all__ = ["AccessLog", "formatted"]
+__all__ = ["FORMATS", "AccessLog"]
 
 logger = logging.getLogger("microsock.access")
+
+# strftime would name the months in the language of the locale.
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# What log readers know for a client that left before its answer began; nginx has coined it.
+_LEFT = 499
 
 
 class AccessLog:
     """Writes an entry when called with it; costs next to nothing while nobody listens to the logger.
 
     Args:
-        clock: the local time as ``10:39:33``.
+        layout: ``dev``, ``common``, ``combined`` or ``json``.
+        now: seconds since the epoch.
     """
 
-    def __init__(self, clock: Callable[[], str] = lambda: time.strftime("%H:%M:%S")) -> None:
-        self._clock = clock
+    def __init__(self, layout: str = "dev", now: Callable[[], float] = time.time) -> None:
+        self._formatted = FORMATS[layout]
+        self._now = now
 
     def __call__(self, entry: AccessEntry) -> None:
         if logger.isEnabledFor(logging.INFO):
-            logger.info("%s %s", self._clock(), formatted(entry))
+            line = self._formatted(entry, self._now())
+            if line:
+                logger.info("%s", line)
 
 
-def formatted(entry: AccessEntry) -> str:
-    """An entry as the ``dev`` format has it, without the time of day."""
-    if isinstance(entry, Answered):
-        request = f"{entry.client} {_printable(entry.method)} {_printable(entry.path)}"
-        return f"{request} {entry.status} {entry.size}B {entry.seconds * 1000:.1f}ms"
-    return _formatted_socket(entry)
+# dev: for the eye.
 
 
-def _formatted_socket(entry: SocketClosed) -> str:
+def _dev(entry: AccessEntry, now: float) -> str:
+    return f"{_clock(int(now))} {_answer(entry) if isinstance(entry, Answered) else _socket(entry)}"
+
+
+@lru_cache(maxsize=2)
+def _clock(seconds: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(seconds))
+
+
+def _answer(entry: Answered) -> str:
+    request = f"{entry.client} {_printable(entry.method)} {_printable(entry.path)}"
+    return f"{request} {entry.status} {entry.size}B {entry.seconds * 1000:.1f}ms"
+
+
+def _socket(entry: SocketClosed) -> str:
     traffic = f"in {entry.received} out {entry.sent}"
     return f"{entry.client} WS {_printable(entry.path)} closed {entry.code} {entry.seconds:.0f}s {traffic}"
 
@@ -47,3 +67,69 @@ def _formatted_socket(entry: SocketClosed) -> str:
 def _printable(text: str) -> str:
     # A client must not be able to write lines, or colours, of its own into the log.
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+
+
+# common and combined: as Apache and nginx write them, for the programs that read those. They know requests only.
+
+
+def _common(entry: AccessEntry, now: float) -> str:
+    if not isinstance(entry, Answered):
+        return ""
+    version = entry.request.http_version if entry.request is not None else "1.1"
+    asked = f"{_quoted(entry.method)} {_quoted(entry.path)} HTTP/{version}"
+    return f'{entry.client} - - [{_date(int(now))}] "{asked}" {entry.status or _LEFT} {entry.size or "-"}'
+
+
+def _combined(entry: AccessEntry, now: float) -> str:
+    line = _common(entry, now)
+    return line and f'{line} "{_quoted(_header(entry, "referer"))}" "{_quoted(_header(entry, "user-agent"))}"'
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    moment = time.localtime(seconds)
+    return f"{moment.tm_mday:02}/{_MONTHS[moment.tm_mon - 1]}/{time.strftime('%Y:%H:%M:%S %z', moment)}"
+
+
+def _quoted(text: str) -> str:
+    return _printable(text.replace("\\", "\\\\").replace('"', '\\"')) if text else "-"
+
+
+def _header(entry: AccessEntry, name: str) -> str:
+    return "" if entry.request is None else entry.request.headers.get(name, "")
+
+
+# json: an object a line, for machines.
+
+
+def _json(entry: AccessEntry, now: float) -> str:
+    fields: dict[str, object] = {"time": _utc(now), "client": entry.client}
+    if isinstance(entry, Answered):
+        fields |= {"event": "answer", "method": entry.method, "target": entry.path}
+        fields |= {"status": entry.status or None, "bytes": entry.size}
+    else:
+        fields |= {"event": "websocket", "target": entry.path, "code": entry.code}
+        fields |= {"received": entry.received, "sent": entry.sent}
+    fields["seconds"] = round(entry.seconds, 6)
+    if entry.request is not None:
+        fields |= {"scheme": entry.request.scheme, "host": entry.request.host, "version": entry.request.http_version}
+        fields |= {"referer": _header(entry, "referer"), "user_agent": _header(entry, "user-agent")}
+    # Escaped to ASCII, in which nobody can write a line of their own.
+    return json.dumps(fields, separators=(",", ":"))
+
+
+def _utc(now: float) -> str:
+    return f"{_utc_second(int(now))}.{int(now * 1000) % 1000:03}Z"
+
+
+@lru_cache(maxsize=2)
+def _utc_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+
+
+FORMATS: dict[str, Callable[[AccessEntry, float], str]] = {
+    "dev": _dev,
+    "common": _common,
+    "combined": _combined,
+    "json": _json,
+}

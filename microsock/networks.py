@@ -1,0 +1,76 @@
+"""Whose peers are meant: addresses, networks and ``unix``, as the setting ``trusted_proxies`` writes them.
+
+Text in, values out; nothing is looked up here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+__all__ = ["LOCAL", "UNIX", "Networks", "parse_ip"]
+
+UNIX = "unix"
+# Who runs on this machine.
+LOCAL = ("127.0.0.0/8", "::1", UNIX)
+
+IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_LONGEST_IP = 64
+_MOST_REMEMBERED = 4096
+
+
+class Networks:
+    """A set of peers.
+
+    Args:
+        texts: each an address (``10.0.0.7``, ``::1``), a network (``10.0.0.0/8``) or ``unix``, for the peers of Unix
+            sockets.
+
+    Raises ``ValueError`` saying which text is none of them.
+    """
+
+    __slots__ = ("_networks", "_remembered", "_unix")
+
+    def __init__(self, texts: Iterable[str] = ()) -> None:
+        named = list(texts)
+        self._unix = UNIX in named
+        self._networks = [_network(text) for text in named if text != UNIX]
+        self._remembered: dict[str, bool] = {}
+
+    def __bool__(self) -> bool:
+        return self._unix or bool(self._networks)
+
+    def hold(self, host: str, port: int) -> bool:
+        """Whether a peer is one of them. A host that is no IP address, with port 0, is the peer of a Unix socket."""
+        known = self._remembered.get(host)
+        if known is None:
+            if len(self._remembered) >= _MOST_REMEMBERED:
+                self._remembered.clear()
+            known = self._remembered[host] = self._find(host, port)
+        return known
+
+    def _find(self, host: str, port: int) -> bool:
+        address = parse_ip(host)
+        if address is None:
+            return self._unix and port == 0
+        return any(address.version == network.version and address in network for network in self._networks)
+
+
+def parse_ip(text: str) -> IP | None:
+    """The IP address that a text is, or None. One of IPv4 that is written as IPv6 (``::ffff:1.2.3.4``) is IPv4."""
+    try:
+        address = ipaddress.ip_address(text) if len(text) <= _LONGEST_IP else None
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    if text == "*":
+        raise ValueError("'*' would believe everybody; write 0.0.0.0/0 and ::/0 if that is meant")
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is no address, network or 'unix' ({error})") from None

@@ -1,0 +1,224 @@
+"""What a request's forwarded headers say, and whose word counts: that of the listed proxies, and nobody else's.
+
+X-Forwarded-For, -Proto, -Host and Forwarded (RFC 7239) are read from right to left: each proxy writes at the right end,
+so that what a client has made up itself stands behind the first hop that is not trusted, and is never read.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from sys import intern
+
+from .networks import LOCAL, Networks, parse_ip
+from .request import Address, Request
+from .settings import Settings
+
+__all__ = ["Proxies"]
+
+logger = logging.getLogger("microsock")
+
+_FOR, _PROTO, _HOST, _FORWARDED = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"
+_NAMES = frozenset((_FOR, _PROTO, _HOST, _FORWARDED))
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+# As in Host, but for the characters that no real name has.
+_AUTHORITY = re.compile(r"(?:[A-Za-z0-9\-._~]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+# One ``name=value`` of Forwarded, mirrored, since it is read from the right: possessive, so that it takes linear time.
+_MIRRORED_PAIR = re.compile(
+    r"""[ \t]*+(?:"(?P<quoted>[^"]*+)"|(?P<plain>[^",;= \t]*+))="""
+    r"""(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+(?P<sep>[;,]|\Z)"""
+)
+_MIRRORED_NOTHING = re.compile(r"[ \t]*+[,;]")
+_LONGEST_HOP = 64
+# More proxies than this in a row is no installation but an attempt.
+_MOST_HOPS = 64
+# Without trusted proxies, so many requests are looked at for a sign that there should be some.
+_FIRST_REQUESTS = 1000
+
+
+class Proxies:
+    """Sees to each request of a site before anything asks who it comes from.
+
+    Args:
+        settings: ``trusted_proxies``, ``behind_proxy`` and ``root_path`` count.
+
+    Attributes:
+        watching: whether ``look`` has anything to do; what serves without proxies is soon spared the call.
+    """
+
+    __slots__ = ("_left", "_root_path", "_said", "_trusted", "watching")
+
+    def __init__(self, settings: Settings) -> None:
+        self._trusted = Networks((*settings.trusted_proxies, *(LOCAL if settings.behind_proxy else ())))
+        self._root_path = settings.root_path
+        self._left = _FIRST_REQUESTS
+        self._said: set[str] = set()
+        self.watching = True
+
+    def look(self, request: Request) -> None:
+        """Put the real client, scheme and host into a request, and the path as the app knows it."""
+        if self._root_path:
+            request.mount(self._root_path)
+        if self._trusted and self._trusted.hold(*request.client):
+            self._believe(request)
+        elif self._left:
+            self._doubt(request)
+
+    def origin_refused(self, request: Request) -> None:
+        """A page was refused a WebSocket because its origin is not our host: say once what that often means."""
+        origin = request.headers.get("origin", "")
+        self._say_once(
+            "origin",
+            f"a page of {_shown(origin)} was refused a WebSocket, because it asked the host {_shown(request.host)} by "
+            f"{request.scheme}. Behind a proxy, have it send X-Forwarded-Host and X-Forwarded-Proto and use "
+            f"{_remedy(request.client)}; a page of another site goes into @app.websocket(…, origins=[…])",
+        )
+
+    # Those who are not believed.
+
+    def _doubt(self, request: Request) -> None:
+        self._left -= 1
+        lines = request.lines_of(_NAMES)
+        if lines:
+            name, host = lines[0][0].decode().title(), request.client.host
+            self._left = 0
+            self._say_once(
+                "doubt",
+                f"{_shown(host)} sent {name}, which is ignored since nobody there is trusted; if that is your proxy, "
+                f"use {_remedy(request.client)}",
+            )
+        if not self._left:
+            self.watching = bool(self._trusted or self._root_path)
+
+    def _say_once(self, what: str, message: str) -> None:
+        if what not in self._said:
+            self._said.add(what)
+            logger.warning("%s", message)
+
+    # Those who are.
+
+    def _believe(self, request: Request) -> None:
+        lines = request.lines_of(_NAMES)
+        if not lines:
+            return
+        told: dict[bytes, str] = {}
+        for name, value in lines:
+            # Several lines of one name are one list (RFC 9110 section 5.3).
+            text = value.decode("latin-1")
+            told[name] = f"{told[name]},{text}" if name in told else text
+        # Of the two families X-Forwarded counts, word by word: the proxy is to delete the one that it does not write.
+        if _FORWARDED in told:
+            self._warn_of_both(told)
+            self._read_forwarded(request, told[_FORWARDED])
+        if _FOR in told:
+            self._set_client(request, (_hop(text) for text in _from_the_right(told[_FOR])))
+        _set_scheme(request, _last(told.get(_PROTO, "")))
+        _set_host(request, _last(told.get(_HOST, "")))
+
+    def _warn_of_both(self, told: dict[bytes, str]) -> None:
+        if len(told) > 1:
+            self._say_once(
+                "both",
+                "requests come with Forwarded and with X-Forwarded headers; the latter are believed. Have the proxy "
+                "delete those that it does not write itself, or clients can make them up",
+            )
+
+    def _set_client(self, request: Request, hops: Iterable[Address | None]) -> None:
+        for hop in hops:
+            if hop is None:  # unknown, or nonsense: so far and no further
+                return
+            request.client = hop
+            if not self._trusted.hold(*hop):
+                return
+
+    def _read_forwarded(self, request: Request, text: str) -> None:
+        for element in _elements(text):
+            hop = _hop(element.get("for", ""))
+            # Each proxy tells of the request that it got itself: the farthest one that is trusted counts.
+            _set_scheme(request, element.get("proto", ""))
+            _set_host(request, element.get("host", ""))
+            if hop is None:
+                return
+            request.client = hop
+            if not self._trusted.hold(*hop):
+                return
+
+
+def _from_the_right(text: str) -> Iterator[str]:
+    parts = text.rsplit(",", _MOST_HOPS)
+    return (part for part in reversed(parts[-_MOST_HOPS:]) if part.strip())
+
+
+def _last(text: str) -> str:
+    return text[text.rfind(",") + 1 :].strip()
+
+
+def _hop(text: str) -> Address | None:
+    text = text.strip()
+    return _read_hop(text) if len(text) <= _LONGEST_HOP else None
+
+
+@lru_cache(maxsize=1024)
+def _read_hop(text: str) -> Address | None:
+    # An address as proxies write it: 192.0.2.7, 192.0.2.7:4711, 2001:db8::7, [2001:db8::7]:4711.
+    if text == "unix:":  # nginx's word for the peer of a Unix socket
+        return Address("unix", 0)
+    host, port = text, ""
+    if text.startswith("["):
+        host, closed, port = text[1:].partition("]")
+        host = host if closed else ""
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    address = parse_ip(host)
+    return None if address is None else Address(intern(str(address)), _port(port.removeprefix(":")))
+
+
+def _port(text: str) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
+    return number if number <= 65535 else 0
+
+
+def _set_scheme(request: Request, word: str) -> None:
+    request.scheme = _SCHEMES.get(word.lower(), request.scheme)
+
+
+def _set_host(request: Request, text: str) -> None:
+    if _AUTHORITY.fullmatch(text) and _is_port(text.rpartition(":")[2] if text[-1:] != "]" else ""):
+        request.host = text
+
+
+def _is_port(text: str) -> bool:
+    return not text.isdecimal() or int(text) <= 65535
+
+
+def _elements(text: str) -> Iterator[dict[str, str]]:
+    # Forwarded's elements, the last one first, up to the first that is malformed.
+    mirrored, place, count = text[::-1], 0, 0
+    element: dict[str, str] = {}
+    while place < len(mirrored) and count < _MOST_HOPS:
+        if nothing := _MIRRORED_NOTHING.match(mirrored, place):
+            place = nothing.end()
+            separator = nothing[0][-1]
+        elif pair := _MIRRORED_PAIR.match(mirrored, place):
+            place = pair.end()
+            separator = pair["sep"] or ","
+            value = pair["plain"] if pair["quoted"] is None else pair["quoted"]
+            element.setdefault(pair["name"][::-1].lower(), value[::-1])
+        else:
+            return
+        if separator == "," and element:
+            yield element
+            element, count = {}, count + 1
+
+
+def _remedy(client: Address) -> str:
+    if Networks(LOCAL).hold(*client):
+        return "--behind-proxy (or behind_proxy=True)"
+    return f"--trusted-proxies {_shown(client.host)} (or trusted_proxies=[…])"
+
+
+def _shown(text: str) -> str:
+    # Peers must not be able to write lines of their own into the log.
+    return ascii(text)[1:-1][:100]

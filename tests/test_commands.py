@@ -1,0 +1,250 @@
+"""The subcommands, against real servers; promises 57 and 65 of the feature table."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pages import page
+from running import Running, running
+
+from microsock.adapters.pidfile import read_pid_file
+from microsock.cli import main
+from microsock.commands import COMMANDS
+
+pytestmark = pytest.mark.server
+
+APP = """
+import pathlib, time
+from microsock import App
+app = App()
+app.ping()
+
+@app.get("/stuck")
+def stuck(request):
+    pathlib.Path("stuck").touch()
+    while True:
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass
+
+@app.websocket("/news")
+def news(ws, message):
+    return None
+
+@news.on_open
+def opened(ws):
+    ws.subscribe("news")
+    ws.send("ready")
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "shop.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("MICROSOCK_")]:
+        monkeypatch.delenv(name)
+    tmp_path.chmod(0o700)
+    # No server but those of these tests can be found, whatever else runs on this machine.
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Running]:
+    with running("--app-dir", str(folder), "--pid-file", str(folder / "pid"), "shop") as server:
+        yield server
+
+
+Printed = pytest.CaptureFixture[str]
+
+
+def test_stop_waits_until_the_server_of_a_pid_file_has_ended(server: Running, capsys: Printed) -> None:
+    assert main(["stop", "--pid-file", "pid"]) == 0
+    assert server.process.wait(10) == 0
+    assert capsys.readouterr() == (f"stopped pid {server.process.pid}\n", "")
+    assert not Path("pid").exists()
+    assert main(["stop", "--pid-file", "pid"]) == 1
+    assert "no server at pid: there is no such file" in capsys.readouterr().err
+
+
+def test_the_pid_file_may_come_from_the_environment(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MICROSOCK_PID_FILE", "pid")
+    assert main(["stop"]) == 0
+    assert server.process.wait(10) == 0
+
+
+def test_stop_finds_a_server_by_its_port_too(folder: Path, capsys: Printed) -> None:
+    with running("--app-dir", str(folder), "shop") as server:
+        assert main(["stop", "--port", str(server.port)]) == 0
+        assert server.process.wait(10) == 0
+        assert capsys.readouterr().out == f"stopped pid {server.process.pid}\n"
+        assert main(["stop", "--port", str(server.port)]) == 1
+        assert "no server at port" in capsys.readouterr().err
+
+
+def test_a_stale_pid_file_is_told_from_a_server(capsys: Printed) -> None:
+    Path("pid").write_text("999999999\n1\n")
+    for word in ("stop", "reload"):
+        assert main([word, "--pid-file", "pid"]) == 1
+        assert "pid 999999999 has ended and left the file behind" in capsys.readouterr().err
+
+
+def test_a_process_with_the_same_number_is_not_signalled() -> None:
+    Path("pid").write_text(f"{os.getpid()}\n1\n")
+    assert main(["stop", "--kill", "--pid-file", "pid"]) == 1
+
+
+def test_stop_kill_ends_what_does_not_end_by_itself(folder: Path, capsys: Printed) -> None:
+    command = [sys.executable, "-m", "microsock", "--port", "0", "--pid-file", "pid", "shop"]
+    with subprocess.Popen(command, text=True, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        banner = [process.stderr.readline() for _ in range(3)]
+        port = int(banner[1].rpartition(" (")[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+            wait_for(Path("stuck"))
+            assert main(["stop", "--pid-file", "pid", "--timeout", "0.3"]) == 1
+            assert "still runs; --kill ends it" in capsys.readouterr().err
+            assert main(["stop", "--pid-file", "pid", "--timeout", "0.3", "--kill"]) == 0
+        assert process.wait(10) == -signal.SIGKILL
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} does not appear"
+        time.sleep(0.01)
+
+
+def test_reload_is_heard(server: Running, capsys: Printed) -> None:
+    assert main(["reload", "--pid-file", "pid"]) == 0
+    assert capsys.readouterr().out == f"asked pid {server.process.pid} to reload\n"
+    assert main(["reload", "--control", "pid.sock"]) == 0
+    assert capsys.readouterr().out.strip()
+    assert main(["status", "--pid-file", "pid"]) == 0
+
+
+def test_status_is_json(server: Running, capsys: Printed) -> None:
+    for given in (["--pid-file", "pid"], ["--control", "pid.sock"]):
+        assert main(["status", *given]) == 0
+        assert isinstance(json.loads(capsys.readouterr().out), dict)
+
+
+def test_publish_reaches_who_follows_the_topic(server: Running) -> None:
+    from websockets.sync.client import connect
+
+    with connect(f"{server.websocket_url}/news") as ws:
+        assert ws.recv(10) == "ready"
+        for data, text in (('{"a": 1}', '{"a":1}'), ('"hello"', "hello"), ("[1]", "[1]")):
+            assert main(["publish", "--pid-file", "pid", "news", data]) == 0
+            assert ws.recv(10) == text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["publish", "news", "hello"], 2, "'hello' is no JSON"),
+        (["publish", "news", "7"], 2, "neither a text, nor an object, nor an array"),
+        (["publish", "-p", "9", "news", '"x"'], 1, "no server at port 9"),
+        (["status", "-p", "9"], 1, "no server at port 9"),
+        (["status", "--control", "no.sock"], 1, "no server at no.sock"),
+        (["reload"], 1, "no server at port 8080"),
+        (["port", "0"], 2, "expected a number from 1 to 65535"),
+        (["reload", "--pid-file", "none"], 1, "there is no such file"),
+    ],
+)
+def test_what_does_not_work_says_why(arguments: list[str], status: int, message: str, capsys: Printed) -> None:
+    assert main(arguments) == status
+    assert message in capsys.readouterr().err
+
+
+def test_the_control_path_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: Printed) -> None:
+    monkeypatch.setenv("MICROSOCK_CONTROL", "no.sock")
+    assert main(["status"]) == 1
+    assert "no server at no.sock" in capsys.readouterr().err
+    monkeypatch.setenv("MICROSOCK_PID_FILE", "pid")
+    assert main(["status"]) == 1
+    assert "no server at no.sock" in capsys.readouterr().err
+    assert main(["status", "--pid-file", "other"]) == 1
+    assert "no server at other.sock" in capsys.readouterr().err
+
+
+def test_port_names_who_holds_it(server: Running, capsys: Printed) -> None:
+    assert main(["port", str(server.port)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"127.0.0.1:{server.port} is held by pid {server.process.pid} (")
+    assert "microsock" in out
+
+
+def test_port_names_every_address(capsys: Printed) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as six:
+        port = six.getsockname()[1]
+        with socket.create_server(("127.0.0.1", port)):
+            assert main(["port", str(port)]) == 0
+    lines = sorted(line.split(" is held")[0] for line in capsys.readouterr().out.splitlines())
+    assert lines == [f"127.0.0.1:{port}", f"[::1]:{port}"]
+    assert main(["port", str(port)]) == 1
+    assert capsys.readouterr().err == f"nobody listens on port {port}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["stop", "--no"], ["stop", "--pid-file", "a", "--port", "1"], ["port"], ["publish"]]
+)
+def test_a_bad_command_line_is_status_2(arguments: list[str], capsys: Printed) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith(f"(see microsock {arguments[0]} --help)\n")
+
+
+def test_a_bare_word_is_the_subcommand_and_a_module_of_that_name_has_a_colon(folder: Path, capsys: Printed) -> None:
+    (folder / "status.py").write_text("from microsock import App\napp = App()\n")
+    assert main(["--app-dir", str(folder), "--check", "status:app"]) == 0
+    assert "status:app is fine" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--check", "status"])
+    assert "a module of that name is written status:app" in capsys.readouterr().err
+    sys.modules.pop("status", None)
+
+
+def test_a_second_server_does_not_take_over_the_pid_file(server: Running, folder: Path) -> None:
+    command = [sys.executable, "-m", "microsock", "--port", "0", "--pid-file", "pid", "--control", "own.sock", "shop"]
+    done = subprocess.run(command, text=True, capture_output=True, timeout=30)
+    assert done.returncode == 2
+    assert f"belongs to pid {server.process.pid}, which still runs" in done.stderr
+    found = read_pid_file("pid")
+    assert found is not None
+    assert found.pid == server.process.pid
+
+
+def test_a_server_of_several_workers_is_stopped_by_its_pid_file(folder: Path, capsys: Printed) -> None:
+    with running("--app-dir", str(folder), "--pid-file", str(folder / "pid"), "-w", "2", "shop") as server:
+        assert main(["port", str(server.port)]) == 0
+        assert f"is held by pid {server.process.pid} (" in capsys.readouterr().out
+        assert main(["stop", "--pid-file", "pid"]) == 0
+        assert server.process.wait(10) == 0
+    assert not Path("pid").exists()
+
+
+def test_the_page_on_ports_names_every_flag_of_every_subcommand(capsys: Printed) -> None:
+    text = page("ports.md").read_text()
+    for word in COMMANDS:
+        with pytest.raises(SystemExit):
+            main([word, "--help"])
+        flags = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+        assert f"`{word}" in text
+        assert not {flag for flag in flags if flag not in text}
