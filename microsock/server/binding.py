@@ -1,4 +1,7 @@
-"""Binding: from an address to sockets that listen there, or to an error that names what stands in the way."""
+"""Binding: from addresses to sockets that listen there, or to an error that names what stands in the way.
+
+Done once, by the process that owns the addresses: workers inherit what is bound here.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,22 @@ import errno
 import logging
 import os
 import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
+from ..adapters.freeing import mark_as_server
 from ..adapters.ports import holder_of
-from ..errors import BindError, PortInUseError
+from ..errors import BadSetting, BindError, PortInUseError, SetupError
 from ..request import Address
-from .addresses import shown
+from ..settings import Settings
+from .addresses import Inherited, Place, TcpPlace, UnixPlace, parse_addresses, shown
+from .certificates import Certificates
+from .options import NO_OPTIONS, Options
+from .systemd import descriptor_of
+from .unixsocket import Claim, bind_unix
 
-__all__ = ["bind"]
+__all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "stream_socket"]
 
 logger = logging.getLogger("microsock")
 
@@ -25,16 +37,162 @@ _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 Candidate = tuple[socket.AddressFamily, str]
 
 
-def bind(address: Address, backlog: int) -> list[socket.socket]:
+@dataclass(slots=True)
+class Bound:
+    """One listening socket; several belong to one server.
+
+    Attributes:
+        sock: it, never blocking.
+        certificates: for the TLS handshakes of its clients; None where it speaks plain HTTP.
+        claim: the path of a Unix socket, for whoever must remove it.
+    """
+
+    sock: socket.socket
+    certificates: Certificates | None = None
+    claim: Claim | None = None
+
+    def __post_init__(self) -> None:
+        # So that ``free_port_if_stuck`` knows us from other programs.
+        mark_as_server()
+
+    @property
+    def address(self) -> Address:
+        """Where it listens. A Unix socket has its path as ``host`` and port 0."""
+        return address_of(self.sock)
+
+    @property
+    def url(self) -> str:
+        """For people: ``http://127.0.0.1:8080``, ``https://…`` or ``unix:/path``."""
+        where = shown(self.address)
+        if self.sock.family == socket.AF_UNIX:
+            return where
+        return f"{'http' if self.certificates is None else 'https'}://{where}"
+
+    def close(self) -> None:
+        """Stop listening; a path is removed by the process that bound it, and only while it is still its own."""
+        # First the path: a client that comes in between finds nothing, and not somebody who is just leaving.
+        if self.claim is not None:
+            self.claim.remove()
+        self.sock.close()
+
+
+def bind_all(
+    addresses: str | Sequence[str], settings: Settings, *, port: int | None = None, options: Options = NO_OPTIONS
+) -> list[Bound]:
+    """Sockets that listen at all these addresses, each with what its clients' handshakes need.
+
+    Args:
+        addresses: in the forms that ``parse_address`` takes.
+        settings: of them the backlog, ``reuse_port`` and TLS.
+        port: for the addresses that have none.
+        options: what has no setting.
+
+    Raises ``BadSetting``, ``BindError`` or ``PortInUseError``; then nothing stays bound.
+    """
+    return bind_places(parse_addresses(addresses, port), settings, options)
+
+
+def bind_places(places: Sequence[Place], settings: Settings, options: Options = NO_OPTIONS) -> list[Bound]:
+    """``bind_all`` for addresses that are parsed already."""
+    certificates = _certificates(places, settings, options)
+    only_some = any(isinstance(place, TcpPlace) and place.tls for place in places)
+    with contextlib.ExitStack() as undo:
+        bound: list[Bound] = []
+        for place in places:
+            secure = not only_some or (isinstance(place, TcpPlace) and place.tls)
+            for each in _bind_place(place, settings, options):
+                undo.callback(each.close)
+                if secure and each.sock.family != socket.AF_UNIX:
+                    each.certificates = certificates
+                bound.append(each)
+        undo.pop_all()
+    return bound
+
+
+def stream_socket(sock: socket.socket) -> socket.socket:
+    """The socket itself, if it is of a kind that can listen for HTTP; else ``SetupError``."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) or sock.type != socket.SOCK_STREAM:
+        raise SetupError(f"sock is {sock!r}; expected a TCP or Unix stream socket")
+    return sock
+
+
+def bound_to(sock: socket.socket, settings: Settings, options: Options = NO_OPTIONS) -> Bound:
+    """A socket that the caller has bound already, made to listen. Raises ``BindError`` if it cannot."""
+    tls = settings.ssl_certfile is not None and sock.family != socket.AF_UNIX
+    bound = Bound(sock, Certificates(settings, options) if tls else None)
+    sock.setblocking(False)
+    try:
+        sock.listen(settings.backlog)
+    except OSError as error:
+        raise _with_errno(BindError(f"cannot listen on {sock!r}: {os.strerror(error.errno or 0)}"), error) from error
+    return bound
+
+
+def address_of(sock: socket.socket) -> Address:
+    """Where a socket is bound."""
+    name = sock.getsockname()
+    if sock.family == socket.AF_UNIX:
+        return Address(os.fsdecode(name), 0)
+    return Address(name[0], name[1])
+
+
+def bind(address: Address, backlog: int, *, reuse_port: bool = False, ipv6_only: bool = True) -> list[socket.socket]:
     """Sockets that listen on every address a host name stands for, all on one port; port 0 finds a free one.
 
     Raises ``PortInUseError`` naming the holder, or ``BindError``.
     """
     candidates = _resolve(address)
+    if not ipv6_only and (socket.AF_INET6, "::") in candidates:
+        # Its socket takes IPv4 too; one more for that could not be bound beside it.
+        candidates = [candidate for candidate in candidates if candidate != (socket.AF_INET, "0.0.0.0")]
+    manner = _Manner(backlog, reuse_port, ipv6_only)
     for _ in range(_FREE_PORT_TRIES if address.port == 0 else 0):
         with contextlib.suppress(PortInUseError):
-            return _bind_all(candidates, 0, backlog)
-    return _bind_all(candidates, address.port, backlog)
+            return _bind_each(candidates, 0, manner)
+    return _bind_each(candidates, address.port, manner)
+
+
+def _certificates(places: Sequence[Place], settings: Settings, options: Options) -> Certificates | None:
+    if settings.ssl_certfile is not None:
+        return Certificates(settings, options)
+    tls = next((place for place in places if isinstance(place, TcpPlace) and place.tls), None)
+    if tls is not None:
+        where = shown(Address(tls.host, tls.port))
+        raise BadSetting(f"address tls://{where} needs a certificate; set ssl_certfile (--ssl-certfile)")
+    if settings.ssl_keyfile is not None or settings.ssl_ca_certs is not None or options.names:
+        raise BadSetting("there is a TLS setting but no ssl_certfile; set that too, or none of them")
+    return None
+
+
+def _bind_place(place: Place, settings: Settings, options: Options) -> list[Bound]:
+    if isinstance(place, UnixPlace):
+        sock, claim = bind_unix(place.path, place.mode, settings.backlog)
+        return [Bound(sock, claim=claim)]
+    if isinstance(place, Inherited):
+        return [Bound(_inherit(place, settings.backlog))]
+    where = Address(place.host, place.port)
+    sockets = bind(where, settings.backlog, reuse_port=settings.reuse_port, ipv6_only=options.ipv6_only)
+    return [Bound(sock) for sock in sockets]
+
+
+def _inherit(place: Inherited, backlog: int) -> socket.socket:
+    number = descriptor_of(place.name)
+    try:
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(fileno=number))
+            if sock.type != socket.SOCK_STREAM or sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+                raise BindError(f"cannot listen on fd://{place.name}: it is no TCP or Unix stream socket")
+            # Handlers may start programs of their own, which have no use for it.
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            sock.listen(backlog)
+            undo.pop_all()
+            return sock
+    except BindError:
+        raise
+    except OSError as error:
+        reason = "this process was started with no such descriptor" if error.errno == errno.EBADF else error.strerror
+        raise _with_errno(BindError(f"cannot listen on fd://{place.name}: {reason}"), error) from error
 
 
 def _resolve(address: Address) -> list[Candidate]:
@@ -46,13 +204,19 @@ def _resolve(address: Address) -> list[Candidate]:
     return list(dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found))
 
 
-def _bind_all(candidates: list[Candidate], port: int, backlog: int) -> list[socket.socket]:
+class _Manner(NamedTuple):
+    backlog: int
+    reuse_port: bool
+    ipv6_only: bool
+
+
+def _bind_each(candidates: list[Candidate], port: int, manner: _Manner) -> list[socket.socket]:
     bound: list[socket.socket] = []
     absent: list[BindError] = []
     with contextlib.ExitStack() as undo:
         for family, host in candidates:
             try:
-                sock = undo.enter_context(_bind_one(family, Address(host, port), backlog))
+                sock = undo.enter_context(_bind_one(family, Address(host, port), manner))
             except BindError as error:
                 if error.errno not in _ABSENT:
                     raise
@@ -68,17 +232,19 @@ def _bind_all(candidates: list[Candidate], port: int, backlog: int) -> list[sock
     return bound
 
 
-def _bind_one(family: socket.AddressFamily, address: Address, backlog: int) -> socket.socket:
+def _bind_one(family: socket.AddressFamily, address: Address, manner: _Manner) -> socket.socket:
     with contextlib.ExitStack() as undo:
         try:
             sock = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if manner.reuse_port:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             if family == socket.AF_INET6:
                 # IPv4 has a socket of its own, and a client's IPv4 address shows as one.
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, manner.ipv6_only)
             sock.setblocking(False)
             sock.bind(address)
-            sock.listen(backlog)
+            sock.listen(manner.backlog)
         except OSError as error:
             raise _bind_error(address, error) from error
         undo.pop_all()
@@ -96,5 +262,9 @@ def _bind_error(address: Address, error: OSError) -> BindError:
         failure = BindError(f"cannot listen on {shown(address)}: this machine does not have that address")
     else:
         failure = BindError(f"cannot listen on {shown(address)}: {os.strerror(error.errno or 0)}")
+    return _with_errno(failure, error)
+
+
+def _with_errno(failure: BindError, error: OSError) -> BindError:
     failure.errno = error.errno
     return failure

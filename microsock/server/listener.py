@@ -1,6 +1,6 @@
 """Listening sockets: accepting in small batches, and looking away while that cannot go well.
 
-Knows nothing of addresses, and nothing of what is done with the connections it accepts.
+Knows nothing of how addresses are written, and nothing of what is done with the connections it accepts.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ import functools
 import logging
 import resource
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from sys import intern
+from typing import Any
 
 from ..request import Address
+from .binding import Bound
+from .certificates import Certificates
 from .loop import Loop
 
-__all__ = ["Listener", "connection_limit"]
+__all__ = ["UNIX_CLIENT", "Listener", "client_address", "connection_limit"]
 
 logger = logging.getLogger("microsock")
 
@@ -23,8 +27,14 @@ logger = logging.getLogger("microsock")
 _BATCH = 16
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 _LOG_SECONDS = 1.0
+_MAPPED = "::ffff:"
+UNIX_CLIENT = Address("unix", 0)
+"""Who comes over a Unix socket: it has no address, and all who do are one for whatever counts by address."""
+
 # Descriptors kept back for the app's own files, the log and ourselves.
 _RESERVED_DESCRIPTORS = 32
+# Up to tcpi_unacked, behind eight bytes and four numbers of 32 bits.
+_TCP_INFO = struct.Struct("=24xI")
 
 
 def connection_limit(max_connections: int | None) -> int:
@@ -37,29 +47,33 @@ class Listener:
     """The listening sockets of one server, under its loop's eye.
 
     Args:
-        sockets: bound and listening; it owns them from here on.
+        bound: what listens; it owns them from here on.
         max_connections: past it, clients wait in the kernel's backlog until one of ours has closed.
-        accepted: called with the socket and address of each new client.
+        accepted: called with the socket and address of each new client, and with the certificates if it is to
+            speak TLS.
+        batch: how many to accept in one turn; few where other workers wait at the same sockets, or one gets them all.
     """
 
     def __init__(
         self,
-        sockets: list[socket.socket],
+        bound: Sequence[Bound],
         loop: Loop,
         *,
         max_connections: int,
-        accepted: Callable[[socket.socket, Address], object],
+        accepted: Callable[[socket.socket, Address, Certificates | None], object],
+        batch: int = _BATCH,
     ) -> None:
-        self.sockets = sockets
+        self.bound = list(bound)
         self.connections = 0
         self._timers = loop.timers
         self._max_connections = max_connections
         self._accepted = accepted
+        self._batch = batch
         self._open = True
         self._pausing = False
         self._pause_seconds = _FIRST_PAUSE
         self._last_log = -_LOG_SECONDS
-        self._watches = [loop.watch(sock.fileno(), functools.partial(self._accept_batch, sock)) for sock in sockets]
+        self._watches = [loop.watch(each.sock.fileno(), functools.partial(self._accept_batch, each)) for each in bound]
         self._watch()
 
     def released(self) -> None:
@@ -69,17 +83,27 @@ class Listener:
 
     def accept_waiting(self, most: int) -> None:
         """Accept what waits in the backlogs, up to ``most`` of each: the last deed before ``close``."""
-        for sock in self.sockets:
+        for each in self.bound:
             for _ in range(most):
-                if not self._accept_one(sock):
+                if not self._accept_one(each):
                     break
+
+    def hand_over(self) -> list[Bound]:
+        """Leave the sockets to somebody else, still listening."""
+        self._open = False
+        self._watch()
+        return self.bound
+
+    def queued(self) -> int:
+        """How many clients wait in the backlogs, as far as the kernel tells; from any thread."""
+        return sum(_backlog(each.sock) for each in self.bound)
 
     def close(self) -> None:
         """Stop listening. What still waits in a backlog is reset by the kernel."""
         self._open = False
-        for watch, sock in zip(self._watches, self.sockets, strict=True):
+        for watch, each in zip(self._watches, self.bound, strict=True):
             watch.close()
-            sock.close()
+            each.close()
 
     def _watch(self) -> None:
         # The one place that decides whether we listen at the moment.
@@ -87,17 +111,17 @@ class Listener:
         for watch in self._watches:
             watch.want(wanted, False)
 
-    def _accept_batch(self, sock: socket.socket, readable: bool, writable: bool) -> None:
-        for _ in range(_BATCH):
-            if not self._accept_one(sock):
+    def _accept_batch(self, bound: Bound, readable: bool, writable: bool) -> None:
+        for _ in range(self._batch):
+            if not self._accept_one(bound):
                 break
 
-    def _accept_one(self, listening: socket.socket) -> bool:
+    def _accept_one(self, bound: Bound) -> bool:
         # Says whether there may be another.
         if self.connections >= self._max_connections:
             return False
         try:
-            sock, peer = listening.accept()
+            sock, peer = bound.sock.accept()
         except BlockingIOError:
             return False
         except ConnectionAbortedError:
@@ -106,16 +130,16 @@ class Listener:
             self._pause(error)
             return False
         self._pause_seconds = _FIRST_PAUSE
-        self._hand_over(sock, Address(intern(peer[0]), peer[1]))
+        self._hand_over(sock, client_address(peer), bound.certificates)
         return True
 
-    def _hand_over(self, sock: socket.socket, client: Address) -> None:
+    def _hand_over(self, sock: socket.socket, client: Address, certificates: Certificates | None) -> None:
         self.connections += 1
         if self.connections == self._max_connections:
             self._watch()
             self._log(f"max_connections is reached ({self.connections}); new clients wait")
         try:
-            self._accepted(sock, client)
+            self._accepted(sock, client, certificates)
         except Exception:
             sock.close()
             self.released()
@@ -139,3 +163,25 @@ class Listener:
         if now - self._last_log >= _LOG_SECONDS:
             self._last_log = now
             logger.warning("%s", message)
+
+
+def client_address(peer: tuple[Any, ...] | str | bytes) -> Address:
+    """A client's address, from what ``accept`` says of it."""
+    if not isinstance(peer, tuple):
+        return UNIX_CLIENT
+    host: str = peer[0]
+    # A client of IPv4 on an IPv6 socket is the same client as on a socket of its own (RFC 4291 section 2.5.5.2).
+    if host.startswith(_MAPPED) and "." in host:
+        host = host.removeprefix(_MAPPED)
+    return Address(intern(host), peer[1])
+
+
+def _backlog(sock: socket.socket) -> int:
+    # Linux tells of a listening TCP socket in tcpi_unacked of tcp_info how long its queue is.
+    if sock.family == socket.AF_UNIX or not hasattr(socket, "TCP_INFO"):
+        return 0
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        return int(_TCP_INFO.unpack(info)[0])
+    except (OSError, struct.error):
+        return 0

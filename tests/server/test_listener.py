@@ -6,12 +6,16 @@ import os
 import resource
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from microsock.request import Address
-from microsock.server.listener import Listener, connection_limit
+from microsock.server.binding import Bound
+from microsock.server.certificates import Certificates
+from microsock.server.listener import UNIX_CLIENT, Listener, client_address, connection_limit
 from microsock.server.loop import Loop
+from microsock.server.unixsocket import bind_unix
 
 from .clock import Clock
 
@@ -39,7 +43,8 @@ class Desk:
         self.listening = [self.bound() for _ in range(sockets)]
         self.accepted: list[tuple[socket.socket, Address]] = []
         self.clients: list[socket.socket] = []
-        self.listener = Listener(list(self.listening), self.loop, max_connections=max_connections, accepted=self.let_in)
+        bound = [Bound(sock) for sock in self.listening]
+        self.listener = Listener(bound, self.loop, max_connections=max_connections, accepted=self.let_in)
 
     def bound(self) -> Sparse:
         sock = Sparse()
@@ -49,7 +54,7 @@ class Desk:
         sock.setblocking(False)
         return sock
 
-    def let_in(self, sock: socket.socket, client: Address) -> None:
+    def let_in(self, sock: socket.socket, client: Address, certificates: Certificates | None) -> None:
         self.accepted.append((sock, client))
 
     def connect(self, count: int = 1, to: int = 0) -> None:
@@ -96,6 +101,23 @@ def test_a_client_is_let_in_with_its_address(desk: Desk) -> None:
     assert desk.turns() == 1
     assert desk.accepted[0][1] == Address(*desk.clients[0].getsockname())
     assert desk.listener.connections == 1
+
+
+def test_a_client_of_a_unix_socket_has_no_address_of_its_own(desk: Desk, tmp_path: Path) -> None:
+    sock, _ = bind_unix(str(tmp_path / "a.sock"), None, 16)
+    listener = Listener([Bound(sock)], desk.loop, max_connections=5, accepted=desk.let_in)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(sock.getsockname())
+        assert desk.turns() == 1
+    assert desk.accepted[0][1] == UNIX_CLIENT == Address("unix", 0)
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "host"), [("::ffff:192.0.2.7", "192.0.2.7"), ("::ffff:1", "::ffff:1"), ("::1", "::1")]
+)
+def test_a_client_of_ipv4_shows_as_one_on_an_ipv6_socket_too(peer: str, host: str) -> None:
+    assert client_address((peer, 7, 0, 0)) == Address(host, 7)
 
 
 def test_one_turn_accepts_at_most_16_so_that_others_get_theirs(desk: Desk) -> None:
@@ -183,11 +205,11 @@ def test_while_it_looks_away_it_writes_one_line_a_second(desk: Desk, caplog: pyt
 
 
 def test_a_client_that_cannot_be_served_is_closed_and_not_counted(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(sock: socket.socket, client: Address) -> None:
+    def refuse(sock: socket.socket, client: Address, certificates: Certificates | None) -> None:
         raise RuntimeError("nobody at home")
 
-    listener = Listener([desk.bound()], desk.loop, max_connections=5, accepted=refuse)
-    with socket.create_connection(listener.sockets[0].getsockname()) as client:
+    listener = Listener([Bound(desk.bound())], desk.loop, max_connections=5, accepted=refuse)
+    with socket.create_connection(listener.bound[0].sock.getsockname()) as client:
         desk.turns()
         assert client.recv(100) == b""
     assert listener.connections == 0
