@@ -1,0 +1,139 @@
+"""Rate limits in a real Redis, and what holds without it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from redis_server import RedisServer, redis_server
+
+from microsock.adapters.redis_client import connect, redis_place
+from microsock.adapters.redis_store import RedisStore
+from microsock.limits import MemoryStore, Verdict
+from microsock.rates import Rate
+
+pytestmark = pytest.mark.server
+
+_ = redis_server
+
+PATIENCE = 30.0
+TEN_A_MINUTE = Rate(10, 60.0)
+
+
+class Counting:
+    """A store, and the loop that its verdicts are delivered to."""
+
+    def __init__(self, url: str, fallback: str = "local") -> None:
+        self.turns: queue.Queue[Callable[[], None]] = queue.Queue()
+        self.local = MemoryStore(lambda: 0.0)
+        self.place = redis_place("rate_limit_store", url)
+        self.store = RedisStore(self.place, fallback, self.local, self.turns.put)
+
+    def hit(self, key: bytes = b"ada", rate: Rate = TEN_A_MINUTE, cost: int = 1) -> Verdict:
+        verdicts: list[Verdict] = []
+        verdict = self.store.hit(key, rate, verdicts.append, cost)
+        if verdict is None:
+            while not verdicts:
+                self.turns.get(timeout=PATIENCE)()
+            verdict = verdicts[0]
+        return verdict
+
+
+@pytest.fixture
+def counting(redis_server: RedisServer) -> Iterator[Callable[..., Counting]]:
+    with ExitStack() as stack:
+
+        def make(fallback: str = "local") -> Counting:
+            made = Counting(redis_server.url, fallback)
+            stack.callback(made.store.close)
+            return made
+
+        yield make
+
+
+def test_two_stores_count_as_one(counting: Callable[..., Counting]) -> None:
+    one, other = counting(), counting()
+    verdicts = [each.hit() for _ in range(6) for each in (one, other)]
+    assert [verdict.allowed for verdict in verdicts] == [True] * 10 + [False] * 2
+    assert [verdict.remaining for verdict in verdicts] == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0]
+    assert all(59 < verdict.reset_seconds <= 60 for verdict in verdicts)
+    assert one.hit(b"grace").allowed
+
+
+def test_many_threads_at_a_time_are_counted_exactly(counting: Callable[..., Counting]) -> None:
+    stores = [counting() for _ in range(4)]
+    allowed: list[bool] = []
+
+    def hammer(each: Counting) -> None:
+        allowed.extend(each.hit(rate=Rate(100, 60.0)).allowed for _ in range(100))
+
+    threads = [threading.Thread(target=hammer, args=(each,)) for each in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert (allowed.count(True), allowed.count(False)) == (100, 300)
+
+
+def test_a_refused_request_is_not_counted_and_a_dear_one_counts_for_more(counting: Callable[..., Counting]) -> None:
+    each = counting()
+    assert each.hit(cost=8).remaining == 2
+    assert not each.hit(cost=3).allowed
+    assert each.hit(cost=2)[:2] == (True, 0)
+
+
+def test_the_window_is_that_of_the_first_request_on_the_clock_of_redis(counting: Callable[..., Counting]) -> None:
+    each = counting()
+    rate = Rate(1, 0.2)
+    assert each.hit(rate=rate).allowed
+    verdict = each.hit(rate=rate)
+    assert not verdict.allowed
+    assert 0 < verdict.reset_seconds <= 0.2
+    with connect(each.place, 1.0) as client:
+        (key,) = client.keys("*")
+        assert key.startswith(b"microsock:0:limit:")
+        deadline = threading.Event()
+        while client.exists(key):
+            deadline.wait(0.02)
+    assert each.hit(rate=rate).allowed
+
+
+def test_after_redis_has_started_anew_it_counts_anew(
+    counting: Callable[..., Counting], redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    each = counting()
+    assert each.hit().remaining == 9
+    redis_server.stop()
+    with caplog.at_level(logging.WARNING):
+        assert [each.hit().remaining for _ in range(3)] == [9, 8, 7]
+    assert "rate limits are counted on each machine: no answer from redis://127.0.0.1" in caplog.text
+    assert (each.store.fallbacks, len(each.local)) == (3, 1)
+    redis_server.start()
+    while "is back after" not in caplog.text:
+        each.hit(b"other", Rate(10**6, 60.0))
+    assert each.hit(cost=4).remaining == 6
+    assert caplog.text.count("no answer from") == 1
+
+
+def test_it_can_let_all_through_meanwhile(counting: Callable[..., Counting], redis_server: RedisServer) -> None:
+    redis_server.stop()
+    each = counting("open")
+    assert all(each.hit(rate=Rate(1, 60.0)).allowed for _ in range(5))
+
+
+def test_or_refuse_all(counting: Callable[..., Counting], redis_server: RedisServer) -> None:
+    redis_server.stop()
+    each = counting("closed")
+    assert {each.hit() for _ in range(5)} == {Verdict(False, 0, 1.0, away=True)}
+
+
+def test_who_cannot_wait_is_counted_here(counting: Callable[..., Counting]) -> None:
+    each = counting()
+    verdict = each.store.hit(b"ada", TEN_A_MINUTE)
+    assert verdict is not None
+    assert verdict.remaining == 9
+    assert len(each.local) == 1
