@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .app import App
+from .clients import Client, Clients
 from .errors import (
     AppNotFound,
     BadRule,
@@ -26,7 +28,7 @@ from .eventstream import Event, EventStream
 from .request import Address, Request
 from .response import Pending, Response, abort, redirect
 from .waits import Waiting, blocking, sleep
-from .websocket import WebSocket
+from .websocket import WEBSOCKET_GUID, WebSocket
 from .websocket_route import WebSocketRoute
 
 __version__ = "0.1.0"
@@ -38,6 +40,8 @@ __all__ = [
     "BadRule",
     "BadSetting",
     "BindError",
+    "Client",
+    "Clients",
     "DuplicateRoute",
     "Event",
     "EventStream",
@@ -54,28 +58,38 @@ __all__ = [
     "Response",
     "Server",
     "SetupError",
+    "WEBSOCKET_GUID",
     "Waiting",
     "WebSocket",
     "WebSocketClosed",
     "WebSocketRoute",
     "abort",
     "blocking",
+    "free_port_if_stuck",
+    "is_port_free",
+    "publish",
     "redirect",
     "sleep",
 ]
 
 if TYPE_CHECKING:
+    from .adapters.control_client import publish
+    from .adapters.freeing import free_port_if_stuck, is_port_free
     from .server.server import Server
 else:
+    # Sockets and selectors are imported when they are asked for, not by every module that makes an app.
+    _LATER = {
+        "Server": ".server.server",
+        "free_port_if_stuck": ".adapters.freeing",
+        "is_port_free": ".adapters.freeing",
+        "publish": ".adapters.control_client",
+    }
 
-    def __getattr__(name: str) -> type[Server]:
-        # Sockets and selectors are imported when a server is asked for, not by every module that makes an app.
+    def __getattr__(name: str) -> object:
         # Hidden from type checkers, which would take every misspelt name for one that it gives.
-        if name != "Server":
+        if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from .server.server import Server
-
-        return Server
+        return getattr(import_module(_LATER[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -11,15 +11,17 @@ from functools import partial
 from .errors import HTTPError, Overloaded
 from .eventstream import CONTENT_TYPE, EventStream
 from .following import Following
-from .headers import Headers
 from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
 from .site import Answered, Call, Site, logger
 from .streaming import Body, Cut, Producer
+from .tally import Cell
 
 __all__ = ["Answer"]
+
+_SWITCHING = 101
 
 
 class Answer:
@@ -36,7 +38,7 @@ class Answer:
 
     __slots__ = (
         "_app", "_body", "_call", "_endless", "_failed", "_finished", "_head", "_http", "_last", "_moved", "_pending",
-        "_queued", "_site", "_size", "_started", "_status", "match", "over", "request",
+        "_queued", "_site", "_size", "_started", "_status", "asked", "lines", "match", "over", "request",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +53,8 @@ class Answer:
         self.request = request
         self.match: Match | None = None
         self.over = False
+        self.asked = False  # whether the gate has been asked
+        self.lines: list[tuple[str, str]] | None = None  # that it adds to the answer
         self._site = site
         self._app = site.app
         self._http = http
@@ -112,6 +116,8 @@ class Answer:
     def _finish(self, response: Response) -> Response:
         if not self._finished:
             self._finished = True
+            if self.lines is not None:
+                response.headers.supplement(self.lines)
             response = self._app.finish(self.request, response)
         return response
 
@@ -126,7 +132,7 @@ class Answer:
     def _send_head(self, response: Response, body: bytes | None) -> None:
         if self._last or self._site.draining:
             self._http.last_answer = True
-        self._http.respond(response.status, _lines(response.headers), body)
+        self._http.respond(response.status, response.headers.items(), body)
         self._status = response.status
 
     # Streams.
@@ -180,6 +186,8 @@ class Answer:
         self._head = None
         if response.stream is shown:
             self._endless = response.headers.get("Content-Type", "").lower().startswith(CONTENT_TYPE)
+            if self._endless:
+                self._site.tally.opened(Cell.EVENT_STREAMS, Cell.EVENT_STREAMS_TOTAL)
             self._send_head(response, None)
             return True
         # A hook put another body in its place; one that streams may still draw on this one.
@@ -223,6 +231,8 @@ class Answer:
     def _close_body(self) -> None:
         body, self._body = self._body, None
         if body is not None:
+            if self._endless:
+                self._site.tally.closed(Cell.EVENT_STREAMS)
             try:
                 body.close()
             except Exception:
@@ -232,7 +242,7 @@ class Answer:
 
     def log_upgrade(self) -> None:
         """The answer was a 101, which the session has sent already."""
-        self._status = 101
+        self._status = _SWITCHING
         self._end()
 
     def give_up(self) -> None:
@@ -246,19 +256,22 @@ class Answer:
 
     def _end(self) -> None:
         self.over = True
+        seconds = self._site.now() - self._started
+        self._count(seconds)
         if self._site.access is not None:
-            seconds = self._site.now() - self._started
             request = self.request
             target = f"{request.raw_path}?{request.query_string}" if request.query_string else request.raw_path
             entry = Answered(
-                request.client.host, request.method or "-", target or "-", self._status, self._size, seconds
+                request.client.host, request.method or "-", target or "-", self._status, self._size, seconds, request
             )
             self._site.access(entry)
+
+    def _count(self, seconds: float) -> None:
+        if self._status == _SWITCHING or (self._endless and self._status):
+            self._site.tally.answered_endless(self._status)
+        else:
+            self._site.tally.answered(self._status, seconds)
 
     def _handler_name(self) -> str:
         route = self.match.route if self.match is not None else None
         return route.name if route is not None else "?"
-
-
-def _lines(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from .errors import HTTPError, SetupError
 from .jobs import Job, checked_job
 from .messages import Sendable, encode_message
+from .rates import parse_rate
 from .registry import Registry
 from .request import Request
 from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match, Route
 from .settings import checked
+from .status import Report, Standing, report
+from .status_page import Guard, StatusPage
 from .websocket import WebSocket, check_close, checked_topic
 from .websocket_route import WebSocketRoute
 
@@ -43,6 +46,10 @@ class Attached(Protocol):
 
     def websockets(self) -> list[WebSocket]:
         """Those that are open."""
+        ...
+
+    def standing(self) -> Standing:
+        """Its figures, for a report."""
         ...
 
     def every(self, job: Job) -> None:
@@ -133,6 +140,37 @@ class App(Registry):
             )
         self._sites[0].after(job)
 
+    # Limits.
+
+    def set_rate_limit(self, max_requests: int, time_window: float) -> Self:
+        """Limit each client to so many requests in ``time_window`` seconds: the setting ``rate_limit``.
+
+        Where the app is served already, that changes in this worker from now on. Raises ``BadSetting``.
+        """
+        rate = parse_rate(checked("rate_limit", (max_requests, time_window)))
+        self.settings_given["rate_limit"] = rate
+        for changed in self.gates:
+            changed(rate)
+        return self
+
+    # Its figures.
+
+    def status(self, path: str = "/_status", guard: Guard | None = None) -> None:
+        """Answer GET on a path with the figures of all workers: JSON, Prometheus' text, or a live page for browsers.
+
+        ``Accept`` decides which, or ``?format=json``, ``prometheus`` or ``html``.
+
+        Args:
+            path: where.
+            guard: called with the request, says whether it may see them; 403 if not. Without one they are for this
+                machine alone: refused to whoever comes through a proxy, over a Unix socket, or by another name.
+        """
+        self.add_route(path, StatusPage(self.report, guard))
+
+    def report(self) -> Report:
+        """The figures, as ``status`` gives them in JSON: of all workers, and of every server of this app here."""
+        return report(site.standing() for site in self._sites)
+
     # The doors upward: imported only when they are opened.
 
     def run(
@@ -140,8 +178,8 @@ class App(Registry):
         host: str = "127.0.0.1",
         port: int | None = None,
         *,
-        runner: str = "sequential",
-        workers: int = 1,
+        runner: str | None = None,
+        workers: int | str | None = None,
         **settings: Any,
     ) -> int:
         """Serve until asked to stop (INT or TERM); gives the exit status, 0 if all went well.
@@ -149,17 +187,20 @@ class App(Registry):
         Args:
             host: an address or host name to listen on.
             port: 0 for a free one; 8080 if left out.
-            runner: only ``sequential`` yet.
-            workers: only 1 yet.
+            runner: ``sequential``, ``preforked`` or ``module:Class``; by default the first for one worker, else the
+                second.
+            workers: how many; ``auto`` is one for each processor.
             settings: stronger than the app's own; the environment is stronger still.
 
         Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not.
         """
-        if runner != "sequential" or workers != 1:
-            raise SetupError(f"runner={runner!r} with workers={workers!r} is not supported yet; leave both out")
-        from .runners.sequential import run
+        from .runners.choice import runner_for
+        from .runners.protocol import Task
 
-        return run(self, host=host, port=port, **settings)
+        if workers is not None:
+            settings["workers"] = workers
+        task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
+        return runner_for(task, runner).run(task)
 
     def test_client(self, **options: Any) -> TestClient:
         """A client for tests: an ``httpx.Client`` that talks to this app in memory. See ``microsock.testing``."""

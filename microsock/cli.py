@@ -10,22 +10,36 @@ import os
 import sys
 from argparse import SUPPRESS, ArgumentTypeError, BooleanOptionalAction
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+from . import commands
 from .app import App
+from .commands import COMMANDS
 from .errors import BadSetting, BindError, PortInUseError, SetupError
-from .loading import load_app, own_traceback
+from .loading import app_folder, load_app, own_traceback
+from .runners.choice import runner_for
 from .runners.console import summary, version
-from .runners.sequential import STOPPED_AT_ONCE, run
+from .runners.protocol import Task
+from .runners.reloading import Reloading
+from .runners.sequential import STOPPED_AT_ONCE
+from .server.systemd import inherited
 from .settings import SETTINGS, Setting, from_environment, from_text, resolve
 
 __all__ = ["main"]
 
 BAD_COMMAND_LINE, NO_APP, NOT_BOUND = 2, 3, 4
 
-_GROUPS = ("Bind", "Processes", "Develop", "Deadlines", "Limits", "WebSocket", "Logging", "Inspect")
-_METAVARS = {"size": "BYTES", "seconds": "SECONDS", "count": "N"}
+_GROUPS = (
+    "Bind", "Processes", "Develop", "Deadlines", "Limits", "WebSocket", "TLS", "Proxy", "Logging", "Several machines",
+    "Inspect",
+)  # fmt: skip
+_METAVARS = {
+    "size": "BYTES", "seconds": "SECONDS", "count": "N", "text": "TEXT", "list": "LIST", "rate": "RATE",
+    "networks": "LIST", "prefix": "PATH",
+    "workers": "N|auto",
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process if left out.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] in COMMANDS:
+        return commands.main(words)
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = parser.parse_args(words)
+    if given.app in COMMANDS:
+        parser.error(f"the subcommand {given.app} goes first; a module of that name is written {given.app}:app")
     try:
         return _obey(given, parser)
     except BindError as error:
@@ -52,25 +71,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     environment = from_environment(os.environ)
     flags = {name: value for name, value in vars(given).items() if name in SETTINGS}
-    host, port = _address(given, parser)
-    app = load_app(given.app, given.app_dir, given.factory)
+    binds, port = _address(given, parser)
+    load = partial(load_app, given.app, given.app_dir, given.factory)
     if given.routes or given.check:
+        app = load()
         resolve(flags, environment, app.settings_given)
         print(_routes(app) if given.routes else f"{given.app} is fine: {summary(app)}")
         return 0
-    return run(app, host, port, name=given.app, flags=flags)
+    task = Task(load, given.app, binds, port, flags, explain=own_traceback)
+    if given.reload:
+        return _reloading(given).run(task)
+    return runner_for(task, given.runner).run(task)
 
 
-def _address(given: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[str, int | None]:
+def _reloading(given: argparse.Namespace) -> Reloading:
+    if given.runner not in (None, "sequential"):
+        raise BadSetting(f"runner is {given.runner!r}; with --reload it is sequential")
+    of_environment = os.environ.get("MICROSOCK_RELOAD_DIR", "").split(os.pathsep)
+    folders = given.reload_dir or [Path(folder) for folder in of_environment if folder]
+    return Reloading(folders or [app_folder(given.app, given.app_dir)])
+
+
+def _address(given: argparse.Namespace, parser: argparse.ArgumentParser) -> tuple[list[str], int | None]:
     # Flags before environment; in each, the whole address or its two parts.
     apart = given.host is not None or given.port is not None
     if given.bind is not None and apart:
         parser.error("give --bind, or --host and --port, not both")
-    bind = given.bind or (None if apart else os.environ.get("MICROSOCK_BIND"))
-    if bind is not None:
-        return bind, None
+    binds = given.bind or ([] if apart else _listed(os.environ.get("MICROSOCK_BIND", "")) or inherited())
+    if binds:
+        return binds, None
     host = given.host or os.environ.get("MICROSOCK_HOST", "127.0.0.1")
-    return host, _port_of_environment() if given.port is None else given.port
+    return [host], _port_of_environment() if given.port is None else given.port
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _port_of_environment() -> int | None:
@@ -105,7 +140,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="microsock",
         usage="microsock [OPTIONS] APP",
         description="Serve an app over HTTP and WebSockets.",
-        epilog="Sizes take k, m and g; durations take ms, s, m and h. Every flag is also read from MICROSOCK_<FLAG>.",
+        epilog="Sizes take k, m and g; durations take ms, s, m and h. Every flag is also read from MICROSOCK_<FLAG>. "
+        f"In place of OPTIONS and APP: {', '.join(COMMANDS)}; see microsock stop --help.",
         add_help=False,
         allow_abbrev=False,
     )
@@ -114,6 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     groups = {name: parser.add_argument_group(name) for name in _GROUPS}
     _add_bind(groups["Bind"])
+    _add_processes(groups["Processes"])
     _add_develop(groups["Develop"])
     for name, setting in SETTINGS.items():
         _add_setting(groups[setting.group], name, setting)
@@ -124,25 +161,42 @@ def _parser() -> argparse.ArgumentParser:
 def _add_bind(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--host", help="address or name to listen on (127.0.0.1)")
     group.add_argument("-p", "--port", type=int, metavar="N", help="port to listen on, 0 for a free one (8080)")
-    group.add_argument("-b", "--bind", metavar="ADDR", help="both in one: host:port, [::1]:port, tcp://host:port")
+    group.add_argument(
+        "-b", "--bind", metavar="ADDR", action="append",
+        help="an address to listen on, again for each: host:port, [::1]:port, tls://host:port, unix:/path, fd://N",
+    )  # fmt: skip
+
+
+def _add_processes(group: argparse._ArgumentGroup) -> None:
+    runner = os.environ.get("MICROSOCK_RUNNER")
+    text = "what serves; by default sequential for one worker, preforked for more"
+    group.add_argument("--runner", default=runner, metavar="sequential|preforked|module:Class", help=text)
 
 
 def _add_develop(group: argparse._ArgumentGroup) -> None:
     folder = os.environ.get("MICROSOCK_APP_DIR", ".")
     group.add_argument("--app-dir", type=_folder, default=folder, metavar="DIR", help="where to look for the app (.)")
     factory = os.environ.get("MICROSOCK_FACTORY", "").lower() in ("1", "true", "yes", "on")
+    reload = os.environ.get("MICROSOCK_RELOAD", "").lower() in ("1", "true", "yes", "on")
+    text = "serve anew whenever a source file changes"
+    group.add_argument("--reload", action=BooleanOptionalAction, default=reload, help=text)
+    text = "where source files are watched, again for each (the app's directory)"
+    group.add_argument("--reload-dir", type=_folder, action="append", metavar="DIR", help=text)
     group.add_argument("--factory", action="store_true", default=factory, help="APP is a function that makes the app")
 
 
 def _add_setting(group: argparse._ArgumentGroup, name: str, setting: Setting) -> None:
+    if setting.kind == "function":
+        return
     flag = f"--{name.replace('_', '-')}"
     if setting.kind == "switch":
         group.add_argument(flag, action=BooleanOptionalAction, default=SUPPRESS, help=setting.help)
         return
     metavar = "|".join(setting.choices) or _METAVARS[setting.kind]
-    default = "" if setting.default is None else f" ({_shown(setting)})"
+    short = ("-w",) if name == "workers" else ()
+    default = f" ({_shown(setting)})" if setting.default else ""
     text = setting.help + default
-    group.add_argument(flag, type=_converter(name), default=SUPPRESS, metavar=metavar, help=text)
+    group.add_argument(*short, flag, type=_converter(name), default=SUPPRESS, metavar=metavar, help=text)
 
 
 def _add_inspect(group: argparse._ArgumentGroup) -> None:

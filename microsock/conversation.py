@@ -12,18 +12,20 @@ from typing import Any, Protocol
 
 from .errors import Overloaded, WebSocketClosed
 from .history import Record
+from .limits import Allowance
 from .messages import encode_message
 from .protocol.events import CloseReceived, Event, MessageReceived
 from .protocol.frames import Frames
 from .request import Request
 from .script import Script
 from .site import Call, Site, SocketClosed, logger
+from .tally import Cell
 from .websocket import WebSocket
 from .websocket_route import WebSocketRoute
 
 __all__ = ["Conversation", "Wire"]
 
-_INTERNAL, _TRY_LATER = 1011, 1013
+_POLICY, _INTERNAL, _TRY_LATER = 1008, 1011, 1013
 
 
 class Wire(Protocol):
@@ -48,7 +50,7 @@ class Conversation:
     """
 
     __slots__ = (
-        "_call", "_opened", "_received", "_request", "_route", "_sent", "_site", "_wire",
+        "_call", "_controls", "_messages", "_opened", "_received", "_request", "_route", "_sent", "_site", "_wire",
         "frames", "id", "over", "running", "script", "socket",
     )  # fmt: skip
 
@@ -72,6 +74,9 @@ class Conversation:
         self._request = request
         self._opened = site.now()
         self._received = self._sent = 0
+        limit = site.settings.ws_message_limit
+        self._messages = None if limit is None else Allowance(limit)
+        self._controls: Allowance | None = None  # from the first ping or pong on
         self.script: Script | None = None
         self._call: Call | None = None  # of a function in another thread
 
@@ -96,12 +101,24 @@ class Conversation:
         """A message came, or the end."""
         if isinstance(event, MessageReceived):
             self._received += 1
-            if self.script is not None:
+            if self._messages is not None and not self._messages.spend(self._site.now()):
+                self.end(_POLICY, "too many messages")
+            elif self.script is not None:
                 self.script.receive(event.data)
             else:
                 self._call_function(event.data)
         elif isinstance(event, CloseReceived):
             self.ended(event)
+        elif not self._may_control():
+            self.end(_POLICY, "too many control frames")
+
+    def _may_control(self) -> bool:
+        if self._controls is None:
+            rate = self._site.settings.max_control_frames
+            if rate is None:
+                return True
+            self._controls = Allowance(rate)
+        return self._controls.spend(self._site.now())
 
     def ended(self, over: CloseReceived) -> None:
         """The talk is over, by whichever end; the handler is told, once."""
@@ -215,7 +232,7 @@ class Conversation:
         if not queued or queued + size <= self._site.settings.max_queued_bytes:
             return True
         if self._site.settings.slow_reader == "drop":
-            self._site.dropped += 1
+            self._site.drop()
         else:
             self.end(_TRY_LATER, "too slow a reader")
         return False
@@ -284,10 +301,13 @@ class Conversation:
             self.end(_INTERNAL, "internal error")
 
     def _log(self, code: int) -> None:
+        self._site.tally.add(Cell.MESSAGES_RECEIVED, self._received)
+        self._site.tally.add(Cell.MESSAGES_SENT, self._sent)
         if self._site.access is not None:
             seconds = self._site.now() - self._opened
             client, path = self._request.client.host, self._request.raw_path
-            self._site.access(SocketClosed(client, path, code, seconds, self._received, self._sent))
+            entry = SocketClosed(client, path, code, seconds, self._received, self._sent, self._request)
+            self._site.access(entry)
 
 
 def _outcome(value: object, error: Exception | None) -> object:

@@ -5,12 +5,15 @@ Knows no socket and no selector; bytes for the peer go to the ``Wire`` that the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from .answer import Answer
 from .conversation import Conversation, Wire
 from .errors import HTTPError
-from .origin import check_origin
+from .gate import Gate, Permit
+from .origin import OriginRefused, check_origin
 from .protocol.events import (
     CloseReceived,
     Event,
@@ -34,7 +37,7 @@ __all__ = ["HIGH_WATER", "Exchange"]
 # Queued bytes past which a producer is paused and a WebSocket peer is not read from.
 HIGH_WATER = 64 << 10
 
-_GOING_AWAY = 1001
+_GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
 
 
@@ -52,6 +55,13 @@ class Exchange:
         self._app = site.app
         self._wire = wire
         self._answer: Answer | None = None
+
+    @property
+    def about(self) -> str:
+        """What it is busy with, as ``GET /notes`` or ``WS /chat``; empty between requests."""
+        if self.conversation is not None:
+            return f"WS {self.conversation.socket.request.raw_path}"
+        return "" if self._answer is None else f"{self._answer.request.method} {self._answer.request.raw_path}"
 
     # Events in.
 
@@ -127,9 +137,13 @@ class Exchange:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
-            self._answer_whole(self._answer_to(event.request))
+            answer = self._answer_to(event.request)
+            if self._site.gate is None or self._may(self._site.gate, answer, self._answer_whole):
+                self._answer_whole(answer)
         elif isinstance(event, RequestStarted):
-            self._start(self._answer_to(event.request))
+            answer = self._answer_to(event.request)
+            if self._site.gate is None or self._may(self._site.gate, answer, self._start):
+                self._start(answer)
         elif isinstance(event, RequestRefused):
             self._refuse(event)
 
@@ -137,7 +151,11 @@ class Exchange:
         answer = self._answer
         if answer is None or answer.request is not request:
             request.app = self._app
+            if self._site.proxies.watching:
+                self._site.proxies.look(request)
             self.answered += 1
+            if self._site.count_request is not None:
+                self._site.count_request()
             last = self.answered >= self._site.settings.max_keep_alive_requests
             self._answer = answer = Answer(
                 self._site, self.session.http, request, last, self._moved, self._queued_bytes
@@ -148,6 +166,36 @@ class Exchange:
         if answer.match is None:
             answer.match = self._app.match(answer.request)
         return answer.match
+
+    # Whether a request may go on: limits are asked once, before its body. What they say later lets it go on then.
+
+    def _may(self, gate: Gate, answer: Answer, go_on: Callable[[Answer], None]) -> bool:
+        if answer.asked:
+            return True
+        answer.asked = True
+        permit = gate.ask(answer.request, self._match_any(answer), partial(self._permitted, answer, go_on))
+        return permit is not None and self._take(permit, answer)
+
+    def _match_any(self, answer: Answer) -> Match[Any]:
+        # A WebSocket route counts for itself; without any, nothing is to be looked for.
+        if self._app.router.websockets and self._site.settings.websocket and is_websocket_upgrade(answer.request):
+            upgrade = self._app.match_websocket(answer.request)
+            if upgrade.route is not None:
+                return upgrade
+        return self._match(answer)
+
+    def _take(self, permit: Permit, answer: Answer) -> bool:
+        answer.lines = permit.lines
+        if permit.error is None:
+            return True
+        answer.respond(self._app.complete(answer.request, permit.error, ""))
+        return False
+
+    def _permitted(self, answer: Answer, go_on: Callable[[Answer], None], permit: Permit) -> None:
+        if self._answer is answer and not answer.over:
+            if self._take(permit, answer):
+                go_on(answer)
+            self._moved()
 
     # The head is there and the body is due: what need not wait for the body is decided now.
     def _start(self, answer: Answer) -> None:
@@ -162,7 +210,7 @@ class Exchange:
 
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request
-        if self._site.settings.websocket and is_websocket_upgrade(request):
+        if self.session.http.may_switch and self._site.settings.websocket and is_websocket_upgrade(request):
             upgrade = self._app.match_websocket(request)
             if upgrade.route is not None:
                 self._upgrade(answer, upgrade.route, upgrade.params)
@@ -198,6 +246,8 @@ class Exchange:
             check_origin(request, route.origins)
             extra = route.admit(request)
         except HTTPError as error:
+            if isinstance(error, OriginRefused):
+                self._site.proxies.origin_refused(request)
             answer.respond(self._app.refuse(request, error))
         except Exception as error:
             answer.respond(self._app.complete(request, error, route.name))
@@ -209,6 +259,8 @@ class Exchange:
         offered = offered_subprotocols(request)
         subprotocol = next((name for name in route.subprotocols if name in offered), None)
         compression = self._site.settings.compression if route.compression is None else route.compression
+        if answer.lines:
+            extra += [(name.encode(), value.encode()) for name, value in answer.lines]
         frames = self.session.accept(request, extra, subprotocol, route.max_message_size, compression)
         answer.log_upgrade()
         self._answer = None
@@ -232,7 +284,10 @@ class Exchange:
     def drain(self) -> None:
         """The server stops: say goodbye on a WebSocket, end an event stream; what is running goes on."""
         if self.conversation is not None:
-            self.conversation.end(_GOING_AWAY, "the server is going away")
+            if self._site.leaving:
+                self.conversation.end(_SERVICE_RESTART, "the server restarts")
+            else:
+                self.conversation.end(_GOING_AWAY, "the server is going away")
         elif self._answer is not None:
             self._answer.drain()
 

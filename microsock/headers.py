@@ -76,6 +76,13 @@ class MutableHeaders(Headers):
         if lines:
             self.update(lines)
 
+    @classmethod
+    def of_one(cls, name: str, value: str) -> MutableHeaders:
+        """A single line that is known to be right, unchecked."""
+        headers = cls()
+        headers._lines.append((name, value))
+        return headers
+
     def __setitem__(self, name: str, value: str) -> None:
         line = _checked(name, value)
         self._remove(name)
@@ -102,6 +109,11 @@ class MutableHeaders(Headers):
         if name not in self:
             self.add(name, value)
         return self[name]
+
+    def supplement(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Add lines that are known to be right, unchecked, where there are none of their names."""
+        here = {name.lower() for name, _ in self._lines}
+        self._lines += [line for line in lines if line[0].lower() not in here]
 
     def pop(self, name: str, default: str | None = None) -> str | None:
         """Take a name out and give its value, or ``default`` if it is not there."""

@@ -16,7 +16,7 @@ from typing import NoReturn
 from .app import App
 from .errors import AppNotFound
 
-__all__ = ["load_app", "own_traceback"]
+__all__ = ["app_folder", "load_app", "own_traceback"]
 
 _USUAL_NAMES = ("app", "application")
 
@@ -50,6 +50,12 @@ def _split(target: str) -> tuple[str, str]:
     return place, attribute
 
 
+def app_folder(target: str, app_dir: Path) -> Path:
+    """The directory that an app's modules are in: ``app_dir``, or that of its file or package."""
+    place = target.rpartition(":")[0] or target
+    return _root_of(app_dir / place) if place.endswith(".py") else app_dir
+
+
 # Importing.
 
 
@@ -58,17 +64,21 @@ def _import_file(path: Path, place: str) -> ModuleType:
         near = _nearest(path.name, [entry.name for entry in path.parent.glob("*.py")])
         raise AppNotFound(f'cannot import "{place}" (no such file{near})')
     path = path.resolve()
-    root, parts = path.parent, [path.stem]
-    while (root / "__init__.py").is_file():
-        parts.insert(0, root.name)
-        root = root.parent
+    root = _root_of(path)
     sys.path.insert(0, str(root))
-    name = ".".join(parts).removesuffix(".__init__")
+    name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
     module = _import_module(name, root)
     imported = module.__file__ if hasattr(module, "__file__") else None
     if imported is None or not path.samefile(imported):
         raise AppNotFound(f'"{place}" is hidden by another module named "{name}" ({imported or "built-in"}); rename it')
     return module
+
+
+def _root_of(path: Path) -> Path:
+    root = path.resolve().parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    return root
 
 
 def _import_module(name: str, folder: Path) -> ModuleType:

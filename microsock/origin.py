@@ -8,9 +8,13 @@ from urllib.parse import urlsplit
 from .errors import HTTPError
 from .request import Request
 
-__all__ = ["check_origin"]
+__all__ = ["OriginRefused", "check_origin"]
 
 _PORTS = {"http": 80, "https": 443}
+
+
+class OriginRefused(HTTPError):
+    """The page is of another host."""
 
 
 def check_origin(request: Request, allowed: Collection[str] | None) -> None:
@@ -28,7 +32,7 @@ def check_origin(request: Request, allowed: Collection[str] | None) -> None:
     if allowed is not None and ("*" in allowed or origin in allowed):
         return
     if not _same_host(origin, request):
-        raise HTTPError(403, f"origin {origin!r} may not open a WebSocket here")
+        raise OriginRefused(403, f"origin {origin!r} may not open a WebSocket here")
 
 
 def _same_host(origin: str, request: Request) -> bool:

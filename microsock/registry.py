@@ -10,11 +10,12 @@ from typing import Any, Concatenate, TypeAlias, TypeVar, overload
 
 from .errors import HTTPError
 from .eventstream import Event, EventStream
+from .guards import Guards
 from .headers import HeaderSource
 from .hooks import Hooks
 from .request import Request
 from .response import Pending, Response
-from .routing import Route, Router
+from .routing import Route
 from .rules import RuleLike
 from .signatures import check_call
 from .waits import Wait
@@ -43,15 +44,11 @@ Function = TypeVar("Function", bound=Callable[[], object])
 ResponseHook = TypeVar("ResponseHook", bound=Callable[[Request, Response], Returned | None])
 
 
-class Registry:
-    """The routes and hooks of an app.
-
-    Attributes:
-        router: all routes, HTTP and WebSocket.
-    """
+class Registry(Guards):
+    """The routes and hooks of an app."""
 
     def __init__(self) -> None:
-        self.router = Router()
+        super().__init__()
         self._hooks = Hooks()
 
     # Routes. Each decorator gives the handler back as it was.
@@ -138,11 +135,11 @@ class Registry:
         blocking: bool = False,
     ) -> None:
         """``route`` as a call. Raises ``BadRule`` or ``DuplicateRoute``."""
-        self.router.add(Route(rule, handler, methods, max_body_size, blocking))
+        self._add(Route(rule, handler, methods, max_body_size, blocking))
 
     def ping(self, path: str = "/ping") -> None:
         """Answer GET on a path with ``PONG``, for whoever watches whether the server lives."""
-        self.add_route(path, _pong)
+        self._add_exempt(Route(path, _pong))
 
     def websocket(
         self,
@@ -172,7 +169,7 @@ class Registry:
             "compression": compression,
             "blocking": blocking,
         }
-        return WebSocketDecorator(rule, self.router.add_websocket, options)
+        return WebSocketDecorator(rule, self._add_websocket, options)
 
     # Hooks.
 

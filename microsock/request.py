@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from sys import intern
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, overload
@@ -106,12 +106,13 @@ class Request:
         client: who asks.
         scheme: ``http`` or ``https``.
         http_version: ``1.1`` or ``1.0``.
+        root_path: the prefix under which a proxy serves the app; ``path`` is what follows it.
         app: the app that answers, None where the request could not be read.
     """
 
     __slots__ = (
         "_args", "_cookies", "_headers", "_json", "_lines", "_state", "app", "body", "client", "host",
-        "http_version", "method", "params", "path", "query_string", "raw_path", "routing_path", "scheme",
+        "http_version", "method", "params", "path", "query_string", "raw_path", "root_path", "routing_path", "scheme",
     )  # fmt: skip
 
     def __init__(
@@ -136,6 +137,7 @@ class Request:
         self.scheme = scheme
         self.host = host
         self.http_version = http_version
+        self.root_path = ""
         self.params: dict[str, Any] = {}
         self.app: App | None = None
         self._headers: Headers | None = None
@@ -151,12 +153,26 @@ class Request:
             self._headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._lines)
         return self._headers
 
+    def lines_of(self, names: Container[bytes]) -> list[tuple[bytes, bytes]]:
+        """The header lines with one of these names (lower case), as they came; for a look that costs little."""
+        return [line for line in self._lines if line[0] in names]
+
+    def mount(self, prefix: str) -> None:
+        """Take the path as one below a prefix, whether the prefix is still there or a proxy has cut it off."""
+        if self.raw_path == "*" or self.root_path:
+            return
+        if not f"{self.raw_path}/".startswith(f"{prefix}/"):
+            self.raw_path = prefix + self.raw_path
+        self.root_path = prefix
+        self.routing_path = _decoded(self.raw_path[len(prefix) :] or "/")
+        self.path = self.routing_path.replace(ENCODED_SLASH, "%2F")
+
     def compact(self) -> None:
         """Take as little memory as can be, for a request that is kept for hours; nothing is lost by it."""
         self._headers = None
         # Many connections have these in common.
         self.host, self.raw_path = intern(self.host), intern(self.raw_path)
-        if "%" not in self.raw_path:
+        if "%" not in self.raw_path and not self.root_path:
             self.path = self.routing_path = self.raw_path
         if not isinstance(self._lines, _Packed):
             self._lines = _Packed(self._lines)

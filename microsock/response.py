@@ -98,7 +98,10 @@ class Response:
         if content_type is not None:
             self.headers["Content-Type"] = content_type
         elif guessed is not None and status not in (204, 304):
-            self.headers.setdefault("Content-Type", guessed)
+            if headers is None:
+                self.headers = MutableHeaders.of_one("Content-Type", guessed)
+            else:
+                self.headers.setdefault("Content-Type", guessed)
 
     @property
     def status(self) -> int:

@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 
 from .errors import DuplicateRoute, SetupError
 from .headers import is_token
+from .limits import Limit
 from .rules import Rule, RuleLike, compile_rule
 from .settings import checked
 from .signatures import check_call, checked_blocking, handler_name
@@ -66,7 +67,7 @@ class Route:
     Raises ``BadRule`` for a handler that does not fit its rule.
     """
 
-    __slots__ = ("blocking", "handler", "max_body_size", "methods", "name", "rule")
+    __slots__ = ("blocking", "exempt", "handler", "limits", "max_body_size", "methods", "name", "rule")
 
     def __init__(
         self,
@@ -85,6 +86,8 @@ class Route:
             checked("max_body_size", max_body_size)
         check_call(handler, ("request",), self.rule.names, f"rule {self.rule.text!r}")
         self.blocking = checked_blocking(blocking, handler)
+        self.limits: tuple[Limit, ...] = ()
+        self.exempt = False  # from connection_required
 
     def __repr__(self) -> str:
         return f"<Route {'|'.join(self.methods)} {self.rule.text} {self.name}>"

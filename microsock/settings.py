@@ -9,16 +9,25 @@ import dataclasses
 import difflib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BadSetting
+from .networks import Networks
+from .rates import Rate, parse_rate
 
 __all__ = ["SETTINGS", "Setting", "Settings", "checked", "from_environment", "from_text", "resolve"]
 
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 _NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
+_HUNDRED_A_SECOND = Rate(100, 1.0)
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+")
+# What a setting means for others that nobody has given a value.
+_PROFILES: dict[str, dict[str, object]] = {
+    # Longer than proxies keep an idle connection to us (nginx: 60 s), so that they do not use one that we just close.
+    "behind_proxy": {"keep_alive_timeout": 75.0},
+}
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -26,7 +35,9 @@ _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 class Setting:
     """What is known of one setting beside its name and default.
 
-    ``kind`` is ``size`` (bytes), ``seconds``, ``count``, ``switch`` or ``choice``.
+    ``kind`` is ``size`` (bytes), ``seconds``, ``count``, ``switch``, ``choice``, ``text``, ``list`` (of text),
+    ``networks`` (``microsock.networks``), ``prefix`` (of a path), ``rate`` (``microsock.rates``), ``workers`` (a count
+    or ``auto``) or ``function`` (a keyword only, no flag).
     """
 
     kind: str
@@ -71,15 +82,45 @@ class Settings:
         "close", "choice", "Limits", "what a connection past max_queued_bytes gets: close (1013) or drop",
         choices=("close", "drop"),
     )  # fmt: skip
+    rate_limit: Rate | None = _setting(
+        None, "rate", "Limits", "requests each client may make, as 100/minute; 429 past it", optional=True
+    )
+    rate_limit_store: str | None = _setting(
+        None, "text", "Limits", "where several machines count together: redis://host:port/db", optional=True
+    )
+    rate_limit_fallback: str = _setting(
+        "local", "choice", "Limits", "while the store is away: count per host, let all through, or refuse with 503",
+        choices=("local", "open", "closed"),
+    )  # fmt: skip
+    connection_required: bool = _setting(
+        False, "switch", "Limits", "serve only clients that have called the connect route; 400 otherwise"
+    )
+    client_key: Callable[..., str] | None = _setting(
+        None, "function", "Limits", "what tells one client from another; by default the address", optional=True
+    )
     max_queued_calls: int = _setting(64, "count", "Limits", "most blocking calls that wait for a thread; 503 past it")
     max_keep_alive_requests: int = _setting(1000, "count", "Limits", "most requests on one connection", minimum=1)
     head_timeout: float = _setting(10.0, "seconds", "Deadlines", "for a whole request head, from its first byte")
     body_timeout: float = _setting(10.0, "seconds", "Deadlines", "for a body that makes no progress")
     write_timeout: float = _setting(20.0, "seconds", "Deadlines", "for an answer whose peer takes nothing")
     keep_alive_timeout: float = _setting(5.0, "seconds", "Deadlines", "for an idle connection between requests")
+    tls_timeout: float = _setting(10.0, "seconds", "Deadlines", "for a TLS handshake")
     close_timeout: float = _setting(5.0, "seconds", "Deadlines", "for the peer's answer to a WebSocket Close")
     grace: float = _setting(10.0, "seconds", "Deadlines", "for what is running when the server is asked to stop")
     backlog: int = _setting(1024, "count", "Bind", "connections the kernel queues before they are accepted", minimum=1)
+    reuse_port: bool = _setting(False, "switch", "Bind", "share the port with other servers (SO_REUSEPORT)")
+    workers: int | str = _setting(1, "workers", "Processes", "worker processes; auto is one for each processor")
+    max_requests: int | None = _setting(
+        None, "count", "Processes", "requests after which a worker is replaced", optional=True, minimum=1
+    )
+    max_requests_jitter: int = _setting(0, "count", "Processes", "at most so many more, at random, for each worker")
+    worker_timeout: float = _setting(
+        30.0,
+        "seconds",
+        "Processes",
+        "for a worker whose loop does not turn; then it is killed and replaced",
+        minimum=0.1,
+    )
     threads: int = _setting(
         8, "count", "Processes", "most threads for blocking calls; made when first needed", minimum=1
     )
@@ -97,13 +138,51 @@ class Settings:
         "WebSocket",
         "compress messages with clients that offer it (permessage-deflate); also per route",
     )
+    ws_message_limit: Rate | None = _setting(
+        None, "rate", "WebSocket", "messages of one connection, as 50/second; 1008 past it", optional=True
+    )
+    max_control_frames: Rate | None = _setting(
+        _HUNDRED_A_SECOND, "rate", "WebSocket", "pings and pongs of one connection; 1008 past it", optional=True
+    )
     ping_interval: float | None = _setting(20.0, "seconds", "WebSocket", "between heartbeat pings", optional=True)
     ping_timeout: float = _setting(20.0, "seconds", "WebSocket", "for the pong to a heartbeat ping")
     access_log: bool = _setting(True, "switch", "Logging", "write a line for each answer to standard output")
+    access_log_format: str = _setting(
+        "dev", "choice", "Logging", "how the lines look", choices=("dev", "common", "combined", "json")
+    )
+    log_config: str | None = _setting(
+        None, "text", "Logging", "a file for logging.config: JSON, or INI as fileConfig reads it", optional=True
+    )
+    pid_file: str | None = _setting(
+        None, "text", "Logging", "file for the process id, by which stop, status and reload find the server",
+        optional=True,
+    )  # fmt: skip
+    control: str | None = _setting(
+        None, "text", "Logging", "path of the control socket; by default beside the pid file, or by the port",
+        optional=True,
+    )  # fmt: skip
     log_level: str = _setting(
         "info", "choice", "Logging", "least severe messages to log",
         choices=("debug", "info", "warning", "error", "critical"),
     )  # fmt: skip
+    ssl_certfile: str | None = _setting(
+        None, "text", "TLS", "certificate chain (PEM); with it all TCP addresses speak TLS", optional=True
+    )
+    ssl_keyfile: str | None = _setting(None, "text", "TLS", "its key, if not in the same file", optional=True)
+    ssl_keyfile_password: str | None = _setting(None, "text", "TLS", "the key's password", optional=True)
+    ssl_ca_certs: str | None = _setting(
+        None, "text", "TLS", "certificates that clients must be signed by (PEM)", optional=True
+    )
+    behind_proxy: bool = _setting(
+        False, "switch", "Proxy", "trust forwarded headers of loopback and Unix peers, keep connections 75 s"
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "networks", "Proxy", "whose forwarded headers are believed: addresses, networks, unix"
+    )
+    root_path: str = _setting("", "prefix", "Proxy", "path prefix under which a proxy serves the app")
+    bus: str | None = _setting(
+        None, "text", "Several machines", "what carries publish between machines: redis://host:port/db", optional=True
+    )
     debug: bool = _setting(False, "switch", "Develop", "log the protocol's events")
 
 
@@ -118,6 +197,9 @@ def resolve(*layers: Mapping[str, object]) -> Settings:
     values: dict[str, object] = {}
     for layer in reversed(layers):
         values |= {name: checked(name, value) for name, value in layer.items()}
+    for name, implied in _PROFILES.items():
+        if values.get(name):
+            values = implied | values
     return Settings(**values)  # type: ignore[arg-type]
 
 
@@ -138,18 +220,26 @@ def from_text(name: str, text: str) -> object:
         return None
     if setting.kind == "switch" and word in _YES + _NO:
         return word in _YES
-    if setting.kind in ("size", "seconds", "count"):
+    if setting.kind in ("size", "seconds", "count") or (setting.kind == "workers" and word != "auto"):
         return checked(name, _number(name, word, setting))
-    return checked(name, word)
+    if setting.kind in ("list", "networks"):
+        return checked(name, [part.strip() for part in text.split(",") if part.strip()])
+    return checked(name, text.strip() if setting.kind in ("text", "prefix") else word)
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, object]:
-    """The settings that an environment names, as ``MICROSOCK_`` and the name in capitals."""
-    return {
+    """The settings that an environment names, as ``MICROSOCK_`` and the name in capitals.
+
+    ``WEB_CONCURRENCY``, which platforms set, is ``workers`` as well.
+    """
+    found = {
         name: from_text(name, environ[f"MICROSOCK_{name.upper()}"])
         for name in SETTINGS
         if f"MICROSOCK_{name.upper()}" in environ
     }
+    if "WEB_CONCURRENCY" in environ and "workers" not in found:
+        found["workers"] = from_text("workers", environ["WEB_CONCURRENCY"])
+    return found
 
 
 def _known(name: str) -> Setting:
@@ -192,12 +282,68 @@ def _check_choice(name: str, value: object, setting: Setting) -> object:
     return value
 
 
+def _check_text(name: str, value: object, setting: Setting) -> object:
+    if not isinstance(value, str):
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
+    return value
+
+
+def _check_list(name: str, value: object, setting: Setting) -> object:
+    parts = (value,) if isinstance(value, str) else value
+    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
+    return tuple(parts)
+
+
+def _check_networks(name: str, value: object, setting: Setting) -> object:
+    parts = _check_list(name, value, setting)
+    assert isinstance(parts, tuple)
+    try:
+        Networks(parts)
+    except ValueError as error:
+        raise BadSetting(f"{name}: {error}") from None
+    return parts
+
+
+def _check_prefix(name: str, value: object, setting: Setting) -> object:
+    prefix = value.rstrip("/") if isinstance(value, str) else None
+    if prefix is None or (prefix and not _PREFIX.fullmatch(prefix)):
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
+    return prefix
+
+
+def _check_rate(name: str, value: object, setting: Setting) -> object:
+    try:
+        return parse_rate(value)
+    except ValueError:
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}") from None
+
+
+def _check_workers(name: str, value: object, setting: Setting) -> object:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
+    return value
+
+
+def _check_function(name: str, value: object, setting: Setting) -> object:
+    if not callable(value):
+        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
+    return value
+
+
 _CHECKS = {
     "size": _check_number,
     "seconds": _check_number,
     "count": _check_number,
     "switch": _check_switch,
     "choice": _check_choice,
+    "text": _check_text,
+    "list": _check_list,
+    "networks": _check_networks,
+    "prefix": _check_prefix,
+    "rate": _check_rate,
+    "workers": _check_workers,
+    "function": _check_function,
 }
 
 
@@ -209,5 +355,12 @@ def _expected(setting: Setting) -> str:
         "count": f"a number{least}",
         "switch": "True or False",
         "choice": " or ".join(repr(choice) for choice in setting.choices),
+        "text": "a text",
+        "list": "a list of texts",
+        "networks": "a list of addresses, networks and 'unix'",
+        "prefix": "a path such as '/shop', or ''",
+        "rate": "a rate such as '100/minute', '5/second' or '20/10s'",
+        "workers": "a number of at least 1 or 'auto'",
+        "function": "a function",
     }
     return kinds[setting.kind] + (" or None" if setting.optional else "")

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from .errors import WebSocketClosed
 from .messages import Sendable, encode_message, read_binary, read_json, read_text
 from .request import Request
 from .waits import Flushed, Receive, Waiting, checked_seconds
 
-__all__ = ["Link", "WebSocket", "check_close", "checked_topic"]
+__all__ = ["WEBSOCKET_GUID", "Link", "WebSocket", "check_close", "checked_topic"]
+
+WEBSOCKET_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a handshake's answer mixes with the client's key (RFC 6455 section 1.3)."""
 
 T = TypeVar("T")
 

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .errors import SetupError
 from .headers import HeaderSource, MutableHeaders, is_token
+from .limits import Limit
 from .messages import ANY, Sendable, expected_message
 from .request import Request
 from .rules import RuleLike, compile_rule
@@ -66,7 +67,7 @@ class WebSocketRoute(Generic[P]):
     """
 
     __slots__ = (
-        "blocking", "compression", "expects", "handler", "hooks", "is_generator", "max_message_size", "name",
+        "blocking", "compression", "expects", "handler", "hooks", "is_generator", "limits", "max_message_size", "name",
         "origins", "read", "rule", "subprotocols",
     )  # fmt: skip
 
@@ -96,6 +97,7 @@ class WebSocketRoute(Generic[P]):
         self.compression = None if compression is None else _switch(compression)
         self.blocking = checked_blocking(blocking, handler)
         self.hooks = WebSocketHooks()
+        self.limits: tuple[Limit, ...] = ()
 
     def __call__(self, ws: WebSocket, /, *args: Any, **params: Any) -> Any:
         """Call the handler itself."""

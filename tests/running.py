@@ -72,7 +72,7 @@ def wait_for_banner(process: subprocess.Popen[str]) -> Running:
     errors: list[str] = []
     for line in process.stderr:
         errors.append(line.rstrip())
-        if found := re.search(r"Listening on (http://\S+)", line):
+        if found := re.search(r"Listening on (\S+)", line):
             reader = threading.Thread(target=keep_reading, args=(process.stderr, errors), daemon=True)
             reader.start()
             return Running(process, found[1], errors, reader)

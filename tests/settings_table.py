@@ -26,7 +26,7 @@ def rows(settings: list[tuple[str, Setting]]) -> str:
 def shown_default(setting: Setting) -> str:
     """A default with its unit, as people write it."""
     value = setting.default
-    if value is None:
+    if value is None or value in ("", ()):
         return "none"
     if setting.kind == "switch":
         return "on" if value else "off"
@@ -37,7 +37,7 @@ def shown_default(setting: Setting) -> str:
             (f"{value >> bits} {unit}" for bits, unit in ((20, "MiB"), (10, "KiB")) if value % (1 << bits) == 0),
             f"{value} B",
         )
-    return f"`{value}`" if setting.kind == "choice" else f"{value:g}"
+    return f"`{value}`" if setting.kind in ("choice", "rate") else f"{value:g}"
 
 
 def page_with_table(page: str) -> str:

@@ -190,7 +190,7 @@ def test_every_answer_has_an_access_entry() -> None:
     later.tokens[0].complete("later")
     client.world.settle()
     assert [entry[:4] for entry in entries[3:]] == [("127.0.0.1", "-", "-", 400)]
-    assert entries[:3] == [
+    assert [entry._replace(request=None) for entry in entries[:3]] == [
         Answered("127.0.0.1", "GET", "/now?a=b", 200, 3, 0.0),
         Answered("127.0.0.1", "HEAD", "/now", 200, 0, 0.0),
         Answered("127.0.0.1", "GET", "/", 200, 5, 2.0),
@@ -203,4 +203,4 @@ def test_an_answer_that_nobody_took_has_an_access_entry_too() -> None:
     client, connection = asked(later.app, ask())
     client.world.site.access = entries.append
     connection.close(reset=True)
-    assert entries == [Answered("127.0.0.1", "GET", "/", 0, 0, 0.0)]
+    assert [entry._replace(request=None) for entry in entries] == [Answered("127.0.0.1", "GET", "/", 0, 0, 0.0)]

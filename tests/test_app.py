@@ -23,7 +23,9 @@ from microsock import (
     abort,
     sleep,
 )
+from microsock.board import private_board
 from microsock.jobs import Job
+from microsock.status import Standing
 
 
 @pytest.fixture
@@ -265,6 +267,9 @@ class Written:
     def websockets(self) -> list[WebSocket]:
         return [object.__new__(WebSocket)] * self.followers
 
+    def standing(self) -> Standing:
+        return Standing(private_board(float), {"room": self.followers})
+
     def every(self, job: Job) -> None:
         self.calls.append(("every", job.name, job.seconds, job.each_worker))
 
@@ -362,12 +367,6 @@ def test_the_open_websockets_of_all_sites_are_listed(app: App, sites: list[Writt
 def test_run_refuses_an_unknown_setting_before_it_listens(app: App) -> None:
     with pytest.raises(BadSetting, match="unknown setting 'colour'"):
         app.run(port=0, colour="blue")
-
-
-@pytest.mark.parametrize("options", [{"runner": "preforked"}, {"workers": 2}])
-def test_several_workers_are_not_there_yet(app: App, options: dict[str, Any]) -> None:
-    with pytest.raises(SetupError, match="is not supported yet; leave both out"):
-        app.run(**options)
 
 
 def test_the_test_client_is_made_for_this_app(app: App) -> None:

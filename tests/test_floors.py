@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "microsock"
 
 # A room is a module or a whole folder; a new one must be given its floor here.
 FLOORS = [
-    {"errors", "headers", "settings"},
+    {"errors", "headers", "networks", "rates", "settings"},
     {"request", "response"},
     {
         "rules",
@@ -34,12 +34,24 @@ FLOORS = [
         "origin",
         "eventstream",
         "jobs",
+        "envelope",
+        "limits",
+        "clients",
+        "guards",
         "protocol",
+        "proxies",
+        "board",
+        "status",
+        "prometheus",
+        "status_html",
+        "status_page",
+        "tally",
     },
-    {"site", "exchange", "conversation", "script", "answer", "streaming", "following", "history", "schedule"},
+    {"site", "exchange", "gate", "conversation", "script", "answer", "streaming", "following", "history", "schedule"}
+    | {"bus", "relay"},
     {"server", "adapters"},
     {"runners"},
-    {"cli", "loading", "__main__", "testing"},
+    {"cli", "commands", "loading", "__main__", "testing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -47,8 +59,9 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 SERVER_FLOOR = 4
 OUTSIDE = {"fcntl", "mmap", "os", "pathlib", "select", "selectors", "shutil", "signal", "socket", "ssl"}
 OUTSIDE |= {"subprocess", "tempfile", "threading", "time"}
-# The two upward doors: `app.run()` and `app.test_client()` import what they need when they are called.
-DOORS = {("app", "run"), ("app", "test_client")}
+# The upward doors: `app.run()`, `app.test_client()` and `server.run(simultaneous=True)` import what they need when they
+# are called.
+DOORS = {("app", "run"), ("app", "test_client"), ("server.server", "_run_workers")}
 # Who may know a library.
 LIBRARIES = {"h11": {"protocol", "testing"}, "wsproto": {"protocol", "testing"}, "httpx": {"testing"}}
 
@@ -89,7 +102,7 @@ def imports(name: str, tree: ast.Module) -> Iterator[Import]:
 
 
 def run_time_nodes(name: str, node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but what stands under `if TYPE_CHECKING:` or behind one of the two doors."""
+    """All nodes but what stands under `if TYPE_CHECKING:` or behind one of the doors."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue

@@ -129,3 +129,14 @@ def test_server_serves_from_a_thread_and_from_asyncio() -> None:
     module = module_of("server.md")
     assert module.ask_ourselves() == b"Hello, World!"
     assert asyncio.run(module.ask_ourselves_by_asyncio()) == b"Hello, World!"
+
+
+def test_behind_a_proxy_links_lead_to_where_the_proxy_is() -> None:
+    with client_of("behind-a-proxy.md") as client:
+        for path in ("/films", "/shop/films"):
+            assert client.get(path).text == '<a href="/shop/films/alien">Alien</a>'
+
+
+@pytest.mark.server
+def test_ports_finds_one_to_use() -> None:
+    assert module_of("ports.md").port_to_use() in (0, 8080)

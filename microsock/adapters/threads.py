@@ -56,6 +56,11 @@ class ThreadPool:
             self._changed.notify()
         return call
 
+    @property
+    def queued(self) -> int:
+        """How many calls wait for a thread; from any thread."""
+        return len(self._waiting)
+
     def stop(self) -> None:
         """Make no more calls; threads end with the call that they are in, and what that gives is dropped."""
         with self._changed:

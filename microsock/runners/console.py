@@ -6,16 +6,21 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from ..adapters.logfiles import configure_logging, reopen_logs
 from ..app import App
-from ..server.addresses import shown
 from ..server.server import Server
 from ..settings import Settings
 
-__all__ = ["announce", "console", "summary", "version"]
+__all__ = ["announce", "console", "reopen_logs", "summary", "version", "write_banner"]
+
+# The status of a dev line stands before size and time, behind what the client has written.
+_STATUS = re.compile(r"\d{3}(?= \d+B \d+\.\dms$)")
+_COLOURS = {"2": 32, "3": 36, "4": 33, "5": 31}
 
 
 def version() -> str:
@@ -31,23 +36,35 @@ def summary(app: App) -> str:
 
 def announce(server: Server, name: str = "") -> None:
     """Write the banner; for when the server serves."""
-    parts = [f"microsock {version()}", name, summary(server.app), "sequential"]
-    urls = " and ".join(f"http://{shown(address)}" for address in server.addresses)
-    sys.stderr.write(" · ".join(filter(None, parts)) + "\n")
-    sys.stderr.write(f"Listening on {urls} (pid {os.getpid()})\n")
+    write_banner([name, summary(server.app), "sequential"], server.urls)
+
+
+def write_banner(about: Sequence[str], urls: Sequence[str]) -> None:
+    """Say what serves, and where."""
+    sys.stderr.write(" · ".join(filter(None, [f"microsock {version()}", *about])) + "\n")
+    sys.stderr.write(f"Listening on {' and '.join(urls)} (pid {os.getpid()})\n")
     sys.stderr.write("Press Ctrl+C to stop.\n")
     sys.stderr.flush()
 
 
 @contextlib.contextmanager
 def console(settings: Settings) -> Iterator[None]:
-    """Send the logs to the terminal in a ``with`` block. A program that has set up logging keeps its own way."""
+    """Send the logs to the terminal in a ``with`` block, or where the ``log_config`` file says.
+
+    Without that file, a program that has set up logging keeps its own way. Raises ``BadSetting`` for a bad one.
+    """
+    if settings.log_config is not None:
+        configure_logging(settings.log_config)
+        yield
+        return
     server_log, access_log = logging.getLogger("microsock"), logging.getLogger("microsock.access")
     if server_log.hasHandlers() or access_log.hasHandlers():
         yield
         return
     errors, lines = logging.StreamHandler(sys.stderr), _OutputLines(sys.stdout)
     errors.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    if settings.access_log_format == "dev" and _takes_colours(sys.stdout):
+        lines.setFormatter(_Coloured())
     level = "debug" if settings.debug else settings.log_level
     with _handled(server_log, errors, level.upper()), _handled(access_log, lines, "INFO"):
         yield
@@ -65,6 +82,22 @@ def _handled(log: logging.Logger, handler: logging.Handler, level: str) -> Itera
         log.removeHandler(handler)
         log.setLevel(level_before)
         log.propagate = propagate_before
+
+
+def _takes_colours(stream: TextIO) -> bool:
+    # NO_COLOR counts when it is there and not empty (no-color.org).
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _Coloured(logging.Formatter):
+    """Access lines of the ``dev`` format with the status in a colour: green, cyan, yellow and red for 2xx to 5xx."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _STATUS.sub(_painted, super().format(record))
+
+
+def _painted(status: re.Match[str]) -> str:
+    return f"\x1b[{_COLOURS.get(status[0][0], 0)}m{status[0]}\x1b[0m"
 
 
 class _OutputLines(logging.StreamHandler[TextIO]):

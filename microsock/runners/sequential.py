@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import signal
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ..adapters.pidfile import pid_file
 from ..app import App
 from ..server.server import Server
-from .console import announce, console
+from ..server.signals import caught_signals
+from ..server.systemd import Notifier
+from .console import announce, console, reopen_logs
+from .protocol import Task
 
-__all__ = ["STOPPED_AT_ONCE", "run"]
+__all__ = ["STOPPED_AT_ONCE", "Sequential", "run"]
+
+logger = logging.getLogger("microsock")
 
 # What a shell expects of a program that Ctrl+C has ended: 128 and SIGINT's number.
 STOPPED_AT_ONCE = 130
 
 
+class Sequential:
+    """``--runner sequential``."""
+
+    def run(self, task: Task) -> int:
+        """See ``Runner``. Raises what ``Server`` raises."""
+        app = task.load()
+        return run(app, task.binds, task.port, name=task.name, flags=task.flags, **task.keywords)
+
+
 def run(
     app: App,
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] = "127.0.0.1",
     port: int | None = None,
     *,
     name: str = "",
@@ -29,7 +46,7 @@ def run(
 
     Args:
         app: what answers.
-        host: an address in any of the forms that ``Server`` takes.
+        host: an address, or several, in any of the forms that ``Server`` takes.
         port: if the address has none.
         name: how the banner calls the app.
         flags: settings from the command line, stronger than the environment.
@@ -37,11 +54,55 @@ def run(
 
     Raises what ``Server`` and its ``run`` raise, but for a second SIGINT, which is status 130.
     """
-    with Server(app, host, port, flags=flags, **settings) as server, console(server.settings):
+    with (
+        Server(app, host, port, flags=flags, **settings) as server,
+        console(server.settings),
+        pid_file(server.settings.pid_file),
+    ):
         # Announced from the loop: by then the start hooks have run, and a signal is an orderly end.
         server.post(partial(announce, server, name))
+        notifier = Notifier()
+        server.listen_for_commands(partial(_reload_on_command, server, notifier))
+        server.post(partial(server.tell, notifier))
+        if server.settings.workers not in (1, "auto"):
+            logger.warning(
+                "the app asks for %s workers; give --workers, or runner='preforked'", server.settings.workers
+            )
         try:
-            server.run()
+            with caught_signals(_signals(server, notifier)):
+                server.run()
         except KeyboardInterrupt:
             return STOPPED_AT_ONCE
     return 0
+
+
+def _signals(server: Server, notifier: Notifier) -> dict[signal.Signals, Callable[[int], object]]:
+    # What they ask for is done on the loop, in a later turn.
+    does: dict[signal.Signals, Callable[[Server], object]]
+    does = {signal.SIGHUP: partial(_reload, notifier), signal.SIGUSR1: _dump, signal.SIGUSR2: _reopen}
+    return {signum: partial(_later, server, call) for signum, call in does.items()}
+
+
+def _later(server: Server, call: Callable[[Server], object], signum: int) -> None:
+    server.post(partial(call, server))
+
+
+def _reload(notifier: Notifier, server: Server) -> None:
+    notifier.reloading()
+    server.reload_certificates()
+    reopen_logs()
+    notifier.ready()
+    logger.info("reload: certificates are read anew and logs reopened; one process cannot reload its code")
+
+
+def _reload_on_command(server: Server, notifier: Notifier) -> str:
+    _reload(notifier, server)
+    return "certificates and logs; one process cannot reload its code"
+
+
+def _dump(server: Server) -> None:
+    logger.warning("%s", server.dump())
+
+
+def _reopen(server: Server) -> None:
+    reopen_logs()

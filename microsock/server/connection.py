@@ -14,6 +14,7 @@ from ..protocol.events import Waiting
 from ..protocol.http1 import Peer
 from ..request import Address
 from ..site import Site, logger
+from ..tally import Cell
 from .patience import Patience
 from .timers import Timers
 from .transport import Transport
@@ -74,6 +75,24 @@ class Connection:
         self.received = 0
         self._patience.look()
         transport.watch(True, False)
+        site.tally.opened(Cell.CONNECTIONS, Cell.CONNECTIONS_TOTAL)
+
+    # For a dump.
+
+    @property
+    def client(self) -> Address:
+        """The peer."""
+        return self._client
+
+    @property
+    def waiting(self) -> Waiting | None:
+        """What its session waits for; None while it closes."""
+        return None if self._lingering else self._exchange.session.waiting
+
+    @property
+    def about(self) -> str:
+        """What is answered, as ``GET /notes`` or ``WS /chat``; empty between requests."""
+        return self._exchange.about
 
     # The wire, for the exchange.
 
@@ -149,6 +168,16 @@ class Connection:
             logger.error("unexpected error on the connection from %s", self._client.host, exc_info=error)
         self.abort()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has begun: it waits for a request."""
+        return self._exchange.session.waiting is Waiting.IDLE and not self.queued_bytes
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether it is an open WebSocket."""
+        return self._exchange.conversation is not None
+
     def drain(self) -> None:
         """Finish what runs and close; an idle connection has half a second for a request that is on its way."""
         if self.closed or self._lingering:
@@ -163,6 +192,7 @@ class Connection:
             return
         self.closed = True
         self._patience.end()
+        self._site.tally.closed(Cell.CONNECTIONS)
         self._transport.close()
         self._out.clear()
         self.queued_bytes = 0

@@ -6,6 +6,7 @@ Knows nothing of HTTP, of connections or of what its callbacks do.
 from __future__ import annotations
 
 import logging
+import math
 import selectors
 import threading
 import time
@@ -68,11 +69,19 @@ class Loop:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.timers = Timers(clock)
+        self._now = clock
         self._selector = selectors.DefaultSelector()
         self._wakeup = Wakeup()
         self._mailbox = Mailbox()
         self._soon: deque[Callback] = deque()
         self._thread: int | None = None  # the one that takes a turn now
+        # For whoever watches from another thread.
+        self.turn_began = math.inf
+        """When the turn that runs now began; infinity between turns."""
+        self.longest_turn = 0.0
+        """In seconds, since whoever watches has set it to 0."""
+        self.busy = 0.0
+        """How many seconds all turns took, the waits for news left out."""
         self.closed = False
         self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
         self._wakeup_watch.want(True, False)
@@ -101,6 +110,15 @@ class Loop:
         self._mailbox.put_always(callback)
         self._wakeup.wake()
 
+    @property
+    def thread(self) -> int | None:
+        """The thread that takes a turn right now; None between turns."""
+        return self._thread
+
+    def waiting(self) -> int:
+        """How many file descriptors have news that nobody has handled; from any thread, while a turn is held up."""
+        return sum(key.data is not self._wakeup_watch for key, _ in self._selector.select(0))
+
     def in_turn(self) -> bool:
         """Whether the caller runs within ``step``, and may touch what belongs to the loop."""
         return self._thread == threading.get_ident()
@@ -117,6 +135,7 @@ class Loop:
         """
         news = self._selector.select(self._wait(timeout))
         self._thread = threading.get_ident()
+        began = self.turn_began = self._now()
         try:
             for key, events in news:
                 # A callback before this one may have closed the descriptor and opened another of the same number:
@@ -127,6 +146,11 @@ class Loop:
             return len(news) + self._run_timers() + (self._run_soon() if self._soon else 0)
         finally:
             self._thread = None
+            self.turn_began = math.inf
+            took = self._now() - began
+            self.busy += took
+            if took > self.longest_turn:
+                self.longest_turn = took
 
     def next_timeout(self) -> float | None:
         """How long ``step`` may wait without being late, in seconds; None if only news can end its wait."""
@@ -148,6 +172,12 @@ class Loop:
         self.closed = True
         self._soon.clear()
         self._wakeup_watch.close()
+        self._selector.close()
+        self._wakeup.close()
+
+    def abandon(self) -> None:
+        """In a forked process: close its copies of what belongs to the other one, which goes on watching."""
+        self.closed = True
         self._selector.close()
         self._wakeup.close()
 

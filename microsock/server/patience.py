@@ -72,7 +72,12 @@ class Patience:
             self._deadlines.set("write", self._now() + self._settings.write_timeout / _LOOKS)
 
     def drain(self) -> None:
-        """The server stops: half a second for a request that is on its way, nothing for a half-read head."""
+        """The server stops: half a second for a request that is on its way, nothing for a half-read head.
+
+        Where another worker serves already there is no hurry: the client's own deadline holds for both.
+        """
+        if self._site.leaving:
+            return
         waiting = self._exchange.session.waiting
         if waiting is Waiting.IDLE:
             self._deadlines.set("wait", self._now() + _DRAIN)
@@ -112,11 +117,11 @@ class Patience:
     def _seconds(self, waiting: Waiting) -> float | None:
         settings = self._settings
         if waiting is Waiting.IDLE:
-            if self._site.draining:
+            if self._site.draining and not self._site.leaving:
                 return _DRAIN
             return settings.keep_alive_timeout if self._exchange.answered else settings.head_timeout
         if waiting is Waiting.HEAD:
-            return _DRAIN if self._site.draining else settings.head_timeout
+            return _DRAIN if self._site.draining and not self._site.leaving else settings.head_timeout
         if waiting is Waiting.BODY:
             return settings.body_timeout
         return settings.close_timeout if waiting is Waiting.CLOSE else None

@@ -10,18 +10,26 @@ import signal
 import socket as _socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from ..adapters.control import ControlServer, open_control
 from ..app import App
-from ..errors import SetupError
+from ..errors import BadSetting, BindError
+from ..rates import parse_rate
 from ..request import Address
-from ..settings import Settings, from_environment, resolve
-from .addresses import parse_address, shown
-from .binding import bind
+from ..settings import Settings, checked, from_environment, resolve
+from .addresses import Place, TcpPlace, UnixPlace, parse_addresses, shown
+from .binding import Bound, address_of, bind_places, bound_to, stream_socket
+from .commands import ServerCommands
+from .dump import dump
+from .elsewhere import check_places
+from .options import Options, parse_options
 from .service import Service
 from .signals import StoppedAtOnce, stop_signals
+from .systemd import Notifier
 
 __all__ = ["Server"]
 
@@ -35,12 +43,13 @@ class Server:
 
     Args:
         app: what answers.
-        address: ``host``, ``host:port``, ``:port``, ``[::1]:port`` or ``tcp://host:port``; every address of a
-            host name is bound.
+        address: ``host``, ``host:port``, ``:port``, ``[::1]:port``, ``tcp://host:port``, ``tls://host:port``,
+            ``unix:/path`` or ``fd://3``, or a list of them; every address of a host name is bound.
         port: if the address has none; 0 for a free one, which ``port`` then tells; 8080 by default.
         autostart: bind now; otherwise ``start`` or ``run`` does.
-        options: not supported yet.
-        sock: a TCP socket that is bound already, to listen on instead of the address; the server closes it.
+        options: what a PHP stream context would say: ``{"socket": {…}, "ssl": {…}}`` or flat; see docs/listening.md.
+        sock: a socket that is bound already, to listen on instead of the address; the server closes it.
+        bound: what listens already, instead of the address; for a runner that has its sockets from another process.
         flags: settings as the command line gave them, which even the environment does not override.
         settings: any setting by its name. The environment (``MICROSOCK_…``) comes first, then these, then what
             the app was made with.
@@ -51,26 +60,33 @@ class Server:
     def __init__(
         self,
         app: App,
-        address: str = "127.0.0.1",
+        address: str | Sequence[str] = "127.0.0.1",
         port: int | None = None,
         *,
         autostart: bool = True,
         options: Mapping[str, object] | None = None,
         sock: _socket.socket | None = None,
+        bound: Sequence[Bound] = (),
         flags: Mapping[str, object] | None = None,
         **settings: object,
     ) -> None:
-        if options is not None:
-            raise SetupError("options= is not supported yet")
         self.app = app
-        self.settings: Settings = resolve(flags or {}, from_environment(os.environ), settings, app.settings_given)
-        self._sock = sock
-        self._addresses = [parse_address(address, port) if sock is None else _address_of(_checked(sock))]
+        self._options = parse_options(options)
+        given = _joined(settings, self._options)
+        self.settings: Settings = resolve(flags or {}, from_environment(os.environ), given, app.settings_given)
+        self._sock = None if sock is None else stream_socket(sock)
+        self._inherited = list(bound)
+        self._places = [] if sock or bound else parse_addresses(address, port)
+        self._addresses = [address_of(sock)] if sock else [_intended(place) for place in self._places]
+        self._addresses += [each.address for each in self._inherited]
+        self._urls: list[str] = []
         self._service: Service | None = None
         # Held by the thread that takes turns; ``_driver`` says which one that is.
         self._turns = threading.Lock()
         self._driver: int | None = None
         self._stopping = False
+        self._stop_workers: Callable[[float], object] | None = None
+        self._control: ControlServer | None = None
         if autostart:
             self.start()
 
@@ -85,12 +101,14 @@ class Server:
         Args:
             timeout: the longest one turn may wait for news, in seconds; None as long as it takes.
             sleep: seconds to rest between turns.
-            simultaneous: not supported yet.
+            simultaneous: in so many worker processes as ``set_max_processes`` or the setting ``workers`` says (at
+                least two), forked from this one; ``timeout`` and ``sleep`` do not matter then.
 
         Raises ``SetupError`` if a start hook fails, ``KeyboardInterrupt`` at a second SIGINT.
         """
         if simultaneous:
-            raise SetupError("simultaneous=True is not supported yet")
+            self._run_workers()
+            return
         turn = self._turn(wait=self._stopping)
         with turn as service, _cut_on_error(service), stop_signals(self.shutdown, service.loop.signal_fileno()):
             while not service.finished:
@@ -125,6 +143,9 @@ class Server:
         is in ``run`` or ``step``, it takes the turns itself, for ``timeout`` seconds at most.
         """
         service = self._service
+        if self._stop_workers is not None:
+            self._stop_workers(timeout if kill else self.settings.grace)
+            return
         if service is None or service.finished:
             return
         self._stopping = True
@@ -166,7 +187,7 @@ class Server:
     @property
     def socket(self) -> _socket.socket | None:
         """The listening socket (the first, if a host name has several addresses); None before ``start``."""
-        return None if self._service is None else self._service.listener.sockets[0]
+        return None if self._service is None else self._service.listener.bound[0].sock
 
     @property
     def address(self) -> Address:
@@ -183,6 +204,21 @@ class Server:
         """The port of ``address``: the real one, also where 0 was asked for."""
         return self.address.port
 
+    @property
+    def urls(self) -> list[str]:
+        """Each address with its scheme (``http://127.0.0.1:8080``, ``unix:/path``); none before ``start``."""
+        return list(self._urls)
+
+    def reload_certificates(self) -> Self:
+        """Read the certificates again, for handshakes from now on; what is wrong with them is logged."""
+        if self._service is not None:
+            self._service.reload_certificates()
+        return self
+
+    def tell(self, notifier: Notifier) -> None:
+        """Have systemd told how it goes, from now on. To be called on the loop, as by ``post``."""
+        self._started().tell(notifier)
+
     def set_timeout(self, seconds: float, microseconds: int = 0) -> Self:
         """Set the deadlines of an idle connection and of a request's head, for connections from now on."""
         total = seconds + microseconds / 1_000_000
@@ -193,23 +229,89 @@ class Server:
         return self
 
     def set_rate_limit(self, max_requests: int, time_window: float) -> Self:
-        """Not supported yet."""
-        raise SetupError("set_rate_limit() is not supported yet")
+        """Limit each client to so many requests in ``time_window`` seconds: the setting ``rate_limit``.
+
+        Raises ``BadSetting``.
+        """
+        rate = parse_rate(checked("rate_limit", (max_requests, time_window)))
+        self.settings = dataclasses.replace(self.settings, rate_limit=rate)
+        if self._service is not None:
+            self._service.site.set_gate(rate)
+        return self
 
     def set_max_processes(self, processes: int) -> Self:
-        """Not supported yet."""
-        raise SetupError("set_max_processes() is not supported yet")
+        """How many workers ``run(simultaneous=True)`` has: the setting ``workers``. Raises ``BadSetting`` under 1."""
+        self.settings = dataclasses.replace(self.settings, workers=checked("workers", processes))  # type: ignore[arg-type]
+        return self
+
+    def listen_for_commands(self, reload: Callable[[], str] | None = None, *, by_default: bool = True) -> None:
+        """Open the control socket, where ``control`` or ``pid_file`` say, or by the port; closed at the end.
+
+        A server that is given one of the two settings does so itself when it starts; a runner asks for the other.
+
+        Args:
+            reload: what a reload does, and says in a few words; by default certificates are read again.
+            by_default: open one by the port too. If that place cannot be had, a line in the log says so.
+
+        Raises ``BindError`` if the place that a setting names cannot be had.
+        """
+        commands = ServerCommands(self, reload)
+        if self._control is not None:
+            self._control.commands = commands
+        else:
+            loop = self._started().loop
+            self._control = open_control(self.settings, self.port, loop, commands, by_default=by_default)
+
+    def dump(self) -> str:
+        """What it is in the middle of, as text for a log. For the thread that serves, before or between its turns."""
+        return dump(self._started())
 
     def __repr__(self) -> str:
         return f"<Server {shown(self.address)}>"
 
     def _started(self) -> Service:
         if self._service is None:
-            backlog = self.settings.backlog
-            sockets = bind(self._addresses[0], backlog) if self._sock is None else [_listening(self._sock, backlog)]
-            self._addresses = [_address_of(sock) for sock in sockets]
-            self._service = Service(self.app, self.settings, sockets)
+            check_places(self.settings)
+            bound = self._bind()
+            self._addresses = [each.address for each in bound]
+            self._urls = [each.url for each in bound]
+            self._service = Service(self.app, self.settings, bound)
+            try:
+                self.listen_for_commands(by_default=False)
+            except BindError:
+                self._service.listener.close()
+                self._service.loop.close()
+                self._service = None
+                raise
         return self._service
+
+    def _close_control(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def _run_workers(self) -> None:
+        from ..runners.preforked import run_workers
+
+        with self._turn(wait=self._stopping) as service:
+            bound = service.hand_over()
+            self._close_control()  # the parent of the workers has its own, at the same place
+            try:
+                run_workers(self.app, self.settings, bound, self._supervised)
+            finally:
+                self._stop_workers = None
+                for each in bound:
+                    each.close()
+
+    def _supervised(self, stop: Callable[[float], object]) -> None:
+        self._stop_workers = stop
+
+    def _bind(self) -> list[Bound]:
+        if self._inherited:
+            return self._inherited
+        if self._sock is not None:
+            return [bound_to(self._sock, self.settings, self._options)]
+        return bind_places(self._places, self.settings, self._options)
 
     @property
     def _finished(self) -> bool:
@@ -232,6 +334,7 @@ class Server:
 
     def _leave_turns(self) -> None:
         if self._service is not None and self._service.finished:
+            self._close_control()
             self._service.loop.close()
         self._driver = None
         self._turns.release()
@@ -248,17 +351,14 @@ def _cut_on_error(service: Service) -> Iterator[None]:
             raise
 
 
-def _checked(sock: _socket.socket) -> _socket.socket:
-    if sock.family not in (_socket.AF_INET, _socket.AF_INET6) or sock.type != _socket.SOCK_STREAM:
-        raise SetupError(f"sock is {sock!r}; expected a TCP socket")
-    return sock
+def _joined(settings: Mapping[str, object], options: Options) -> dict[str, object]:
+    twice = settings.keys() & options.settings.keys()
+    if twice:
+        raise BadSetting(f"{', '.join(sorted(twice))} is given as a keyword and in options=; give it once")
+    return {**settings, **options.settings}
 
 
-def _address_of(sock: _socket.socket) -> Address:
-    return Address(*sock.getsockname()[:2])
-
-
-def _listening(sock: _socket.socket, backlog: int) -> _socket.socket:
-    sock.setblocking(False)
-    sock.listen(backlog)
-    return sock
+def _intended(place: Place) -> Address:
+    if isinstance(place, TcpPlace):
+        return Address(place.host, place.port)
+    return Address(str(Path(place.path).absolute()) if isinstance(place, UnixPlace) else f"fd://{place.name}", 0)

@@ -6,24 +6,32 @@ One thread at a time turns it; ``ask_to_stop`` alone may be called by others, an
 from __future__ import annotations
 
 import logging
+import os
 import secrets
-import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..adapters.threads import ThreadPool
 from ..app import App
-from ..errors import SetupError
+from ..board import Board, private_board
+from ..errors import BadSetting, SetupError
 from ..request import Address
 from ..settings import Settings
 from ..site import Site
 from .access import AccessLog
+from .binding import Bound
 from .connection import Connection
 from .dates import HttpDate
+from .elsewhere import Shared
+from .leaving import Leaving
 from .listener import Listener, connection_limit
 from .loop import Loop
+from .parts import Parts
+from .reception import Reception
 from .sockets import SocketTransport
+from .systemd import Notifier
+from .watchdog import Watchdog
 
 __all__ = ["Service"]
 
@@ -36,9 +44,12 @@ class Service:
     The loop is left for the caller to close, since a signal may write to its wake-up until then.
     """
 
-    def __init__(self, app: App, settings: Settings, sockets: list[socket.socket]) -> None:
+    def __init__(self, app: App, settings: Settings, bound: Sequence[Bound], parts: Parts | None = None) -> None:
         _keep_heap()
+        self.parts = parts or Parts()
         self.loop = Loop()
+        board, slot = _board_and_slot(self.parts, self.loop.timers.now)
+        self._shared = Shared(settings, self.parts, self.loop)
         self.site = Site(
             app,
             settings,
@@ -47,21 +58,42 @@ class Service:
             call_soon=self.loop.call_soon,
             post=self.loop.post,
             on_loop=self.loop.in_turn,
-            executor=ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver),
+            executor=(pool := ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver)),
             new_id=partial(secrets.token_hex, 8),
             http_date=HttpDate(),
-            access=AccessLog() if settings.access_log else None,
+            access=AccessLog(settings.access_log_format) if settings.access_log else None,
+            bus=self._shared.bus,
+            board=board,
+            tally=board.tally(slot, os.getpid()),
+            limits=self._shared.limits,
+            clients=self.parts.clients,
         )
+        self.reception = Reception(self.loop, settings.tls_timeout, welcome=self._welcome, left=self._client_left)
         self.listener = Listener(
-            sockets,
+            bound,
             self.loop,
             max_connections=connection_limit(settings.max_connections),
-            accepted=self._accepted,
+            accepted=self.reception.receive,
+            **({"batch": 1} if self.parts.workers > 1 else {}),
+        )
+        self.watchdog = Watchdog(
+            self.loop,
+            self.site.tally,
+            queued_calls=lambda: pool.queued,
+            queued_clients=self.listener.queued,
+            now=board.now,
         )
         self.finished = False
         self._opened = False
+        self._leaving: Leaving | None = None
+        self._notifier: Notifier | None = None
         self._connections: set[Connection] = set()
         self._asked: deque[float] = deque()
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open."""
+        return list(self._connections)
 
     def step(self, timeout: float | None) -> int:
         """One turn, waiting ``timeout`` seconds at most; gives the number of events handled.
@@ -93,9 +125,56 @@ class Service:
         self._asked.append(within)
         self.loop.wake()
 
+    def leave(self, within: float) -> None:
+        """Drain without hurry, since another worker serves in our place. For the loop's thread.
+
+        What runs is cut after ``within`` seconds; idle connections stay until their next request or own deadline.
+        """
+        if self.site.draining:
+            return
+        # What waits in the backlog is the others' to accept.
+        self.listener.close()
+        self.site.draining = self.site.leaving = True
+        self._leaving = Leaving(self._connections, self.loop.timers, within)
+        self._leaving.begin()
+        if self._is_empty():
+            self._finish()
+
+    def tell(self, notifier: Notifier) -> None:
+        """Have systemd told that all is ready now, as long as the loop turns, and when it stops."""
+        self._notifier = notifier
+        notifier.ready()
+        self._feed_watchdog(notifier)
+
+    def _feed_watchdog(self, notifier: Notifier) -> None:
+        if notifier.watchdog_seconds is not None and not self.finished:
+            notifier.watchdog()
+            now = self.loop.timers.now()
+            self.loop.timers.call_at(now + notifier.watchdog_seconds, partial(self._feed_watchdog, notifier))
+
+    def reload_certificates(self) -> None:
+        """Read the certificates again, for handshakes from now on. If something is wrong it is logged; the old stay."""
+        for certificates in {id(each.certificates): each.certificates for each in self.listener.bound}.values():
+            if certificates is not None:
+                try:
+                    certificates.reload()
+                except BadSetting as error:
+                    logger.error("the certificates are not read again: %s", error)
+
+    def hand_over(self) -> list[Bound]:
+        """The listening sockets, for others to serve on; this service is finished before it has begun.
+
+        Raises ``RuntimeError`` once it has.
+        """
+        if self._opened:
+            raise RuntimeError("this server serves in this process already; it cannot fork workers any more")
+        self.finished = True
+        return self.listener.hand_over()
+
     def stop_at_once(self) -> None:
         """Cut every connection and finish."""
         self.listener.close()
+        _guarded(self.reception.abort)
         for connection in list(self._connections):
             _guarded(connection.abort)
         self._finish()
@@ -107,43 +186,66 @@ class Service:
         except Exception as error:
             self.listener.close()
             self.finished = True
+            _guarded(self._shared.close)
             self.site.app.detach(self.site)
             raise SetupError(f"on_start raised {type(error).__name__}: {error}") from error
+        self.watchdog.start()
 
-    def _accepted(self, sock: socket.socket, client: Address) -> None:
-        transport = SocketTransport(sock, self.loop)
-        try:
-            connection = Connection(
-                self.site, transport, self.loop.timers, client=client, on_closed=self._connection_closed
-            )
-        except BaseException:
-            transport.close()
-            raise
+    def _welcome(self, transport: SocketTransport, client: Address, scheme: str) -> None:
+        connection = Connection(
+            self.site,
+            transport,
+            self.loop.timers,
+            client=client,
+            scheme=scheme,
+            on_closed=self._connection_closed,
+        )
         transport.handler = connection
         self._connections.add(connection)
+        if self.site.draining:
+            connection.drain()
 
     def _connection_closed(self, connection: Connection) -> None:
         self._connections.discard(connection)
+        self._client_left()
+
+    def _client_left(self) -> None:
         self.listener.released()
-        if self.site.draining and not self._connections:
+        if self.site.draining and self._is_empty():
             # Not from here: the connection is still in the middle of what closed it.
             self.loop.call_soon(self._finish)
+
+    def _is_empty(self) -> bool:
+        return not self._connections and not self.reception.waiting
 
     def _drain(self, within: float) -> None:
         # Asked again, it may have less time than before; the earliest cut is the last.
         self.loop.timers.call_at(self.loop.timers.now() + within, self._cut)
+        if self._leaving is not None:
+            self._hurry(self._leaving)
         if self.site.draining:
             return
         self.site.draining = True
+        if self._notifier is not None:
+            self._notifier.stopping()
         if self._opened:
             # Clients in the backlog have been told that we are there.
             self.listener.accept_waiting(self.site.settings.backlog)
         self.listener.close()
+        self.reception.drain()
         for connection in list(self._connections):
             if not _guarded(connection.drain):
                 _guarded(connection.abort)
-        if not self._connections:
+        if self._is_empty():
             self._finish()
+
+    def _hurry(self, leaving: Leaving) -> None:
+        # It was to leave, and now the whole server stops.
+        leaving.give_up()
+        self._leaving = None
+        self.site.leaving = False
+        for connection in list(self._connections):
+            _guarded(connection.drain)
 
     def _cut(self) -> None:
         logger.warning("the time to stop is over; connections cut: %d", len(self._connections))
@@ -153,8 +255,10 @@ class Service:
         if self.finished:
             return
         self.finished = True
+        self.watchdog.stop()
         if self._opened:
             _guarded(self.site.stop)
+        _guarded(self._shared.close)
 
 
 def _guarded(call: Callable[[], object]) -> bool:
@@ -165,6 +269,13 @@ def _guarded(call: Callable[[], object]) -> bool:
         logger.exception("unexpected error while stopping")
         return False
     return True
+
+
+def _board_and_slot(parts: Parts, now: Callable[[], float]) -> tuple[Board, int]:
+    if parts.board is not None:
+        return parts.board, parts.slot
+    board = private_board(now)
+    return board, board.claim(parts.worker)
 
 
 def _keep_heap() -> None:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from microsock import App, Server
+from microsock import App, BadSetting, Server
 from microsock.runners.console import announce, console, summary
 from microsock.settings import Settings
 
@@ -73,3 +76,46 @@ def test_the_banner_names_every_address(capsys: pytest.CaptureFixture[str]) -> N
     err = capsys.readouterr().err.splitlines()
     assert err[0].endswith(" · 0 routes, 0 websockets · sequential")
     assert f"Listening on http://0.0.0.0:{server.port} and http://[::]:{server.port} (pid " in err[1]
+
+
+def test_a_file_says_how_to_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "log.json"
+    config.write_text('{"loggers": {"microsock.h5": {"level": "CRITICAL"}}}')
+    try:
+        with bare(Settings(log_config=str(config))):
+            assert logging.getLogger("microsock.h5").level == logging.CRITICAL
+    finally:
+        logging.getLogger("microsock.h5").setLevel(logging.NOTSET)
+    assert capsys.readouterr() == ("", "")
+    with pytest.raises(BadSetting, match="log_config"), bare(Settings(log_config=str(tmp_path / "missing"))):
+        pytest.fail("entered")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("no_color", "term", "layout", "painted"),
+    [
+        ("", "xterm", "dev", True),
+        ("1", "xterm", "dev", False),
+        ("", "dumb", "dev", False),
+        ("", "xterm", "common", False),
+    ],
+)
+def test_the_status_has_a_colour_on_a_terminal_that_wants_it(
+    no_color: str, term: str, layout: str, painted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setenv("TERM", term)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    with bare(Settings(access_log_format=layout)):
+        for line in ("10:39:33 ::1 GET /404 200 5B 1.0ms", "10:39:33 ::1 GET / 500 0B 1.0ms", "no such line 200"):
+            logging.getLogger("microsock.access").info("%s", line)
+    lines = terminal.getvalue().splitlines()
+    assert ("GET /404 \x1b[32m200\x1b[0m 5B" in lines[0]) is painted
+    assert ("\x1b[31m500\x1b[0m" in lines[1]) is painted
+    assert lines[2] == "no such line 200"

@@ -1,0 +1,48 @@
+"""Which runner serves: by its name, or by how many workers there are to be."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import cast
+
+from ..errors import BadSetting, MicrosockError
+from .preforked import Preforked, count_of
+from .protocol import Runner, Task
+from .sequential import Sequential
+
+__all__ = ["runner_for"]
+
+_OURS: dict[str, Callable[[], Runner]] = {"sequential": Sequential, "preforked": Preforked}
+
+
+def runner_for(task: Task, name: str | None = None) -> Runner:
+    """The runner of this name; without one sequential for one worker, and preforked for more.
+
+    Args:
+        task: what it is for; its app is not loaded.
+        name: ``sequential``, ``preforked`` or ``module:Class``, which is imported and called without arguments.
+
+    Raises ``BadSetting`` for what there is not, and for several workers where one is all there can be.
+    """
+    several = count_of(task.settings().workers) > 1
+    if name is None:
+        name = "preforked" if several else "sequential"
+    elif name == "sequential" and several and "workers" in {**task.flags, **task.keywords}:
+        raise BadSetting("the sequential runner has one worker; leave out runner or workers")
+    return _OURS[name]() if name in _OURS else _theirs(name)
+
+
+def _theirs(name: str) -> Runner:
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise BadSetting(f"runner is {name!r}; expected 'sequential', 'preforked' or 'module:Class'")
+    try:
+        made = getattr(importlib.import_module(module), attribute)()
+    except MicrosockError:
+        raise
+    except Exception as error:
+        raise BadSetting(f"cannot make the runner {name!r}: {type(error).__name__}: {error}") from error
+    if not callable(getattr(made, "run", None)):
+        raise BadSetting(f"the runner {name!r} has no method run(task)")
+    return cast(Runner, made)

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from microsock.adapters.channel import Channel, framed
+from microsock.server.loop import Loop
+
+pytestmark = pytest.mark.server
+
+
+class Ends:
+    """Two channels on one loop, and what came of them."""
+
+    def __init__(self, limit: int = 1 << 20) -> None:
+        self.loop = Loop()
+        self.heard: list[bytes] = []
+        self.closed: list[str] = []
+        one, other = socket.socketpair()
+        self.one = Channel(
+            one, self.loop, received=lambda message: None, closed=lambda: self.closed.append("one"), limit=limit
+        )
+        self.other = Channel(other, self.loop, received=self.heard.append, closed=self.end, limit=limit)
+
+    def end(self) -> None:
+        self.closed.append("other")
+
+    def turn(self, until: Callable[[], object]) -> None:
+        for _ in range(10_000):
+            if until():
+                return
+            self.loop.step(0.01)
+        raise AssertionError("it never came to that")
+
+    def close(self) -> None:
+        self.one.close()
+        self.other.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    made = Ends()
+    yield made
+    made.close()
+
+
+def test_messages_arrive_whole_and_in_order(ends: Ends) -> None:
+    sent = [b"", b"x", b"y" * 700_000, b"z"]
+    for message in sent:
+        assert ends.one.send(message)
+        ends.turn(lambda: not ends.one.queued_bytes)
+    ends.turn(lambda: len(ends.heard) == len(sent))
+    assert ends.heard == sent
+
+
+def test_past_the_limit_a_message_is_not_queued() -> None:
+    ends = Ends(limit=1000)
+    assert ends.one.send(b"a" * 900)
+    assert not ends.one.send(b"b" * 900)
+    assert ends.one.queued_bytes == 904
+    ends.turn(lambda: ends.heard)
+    assert ends.heard == [b"a" * 900]
+    assert ends.one.send(b"c" * 900)
+    ends.close()
+
+
+def test_a_message_that_is_longer_than_the_limit_ends_the_channel() -> None:
+    with ExitStack() as stack:
+        one, other = map(stack.enter_context, socket.socketpair())
+        loop = Loop()
+        stack.callback(loop.close)
+        closed: list[bool] = []
+        Channel(other, loop, received=lambda message: None, closed=lambda: closed.append(True), limit=100)
+        one.sendall((101).to_bytes(4, "big"))
+        loop.step(1)
+        assert closed == [True]
+        assert one.recv(1) == b""
+
+
+def test_the_other_end_is_told_once_when_one_closes_after_what_was_sent(ends: Ends) -> None:
+    ends.one.send(b"goodbye")
+    ends.one.close()
+    ends.turn(lambda: ends.closed)
+    assert ends.heard == [b"goodbye"]
+    assert ends.closed == ["other"]
+    assert not ends.other.send(b"to nobody")
+
+
+def test_what_a_dead_process_has_sent_can_be_read_out_at_once(ends: Ends) -> None:
+    ends.one.send(b"x" * 150_000)
+    ends.one.send(b"last words")
+    ends.one.close()
+    ends.other.read_out()
+    assert ends.closed == ["other"]
+    assert len(ends.heard) <= 2
+
+
+def test_what_the_other_end_said_last_is_heard_even_if_it_can_be_sent_nothing_more() -> None:
+    with ExitStack() as stack:
+        one, other = socket.socketpair()
+        loop = Loop()
+        stack.callback(loop.close)
+        heard: list[bytes] = []
+        closed: list[bool] = []
+        channel = Channel(other, loop, received=heard.append, closed=lambda: closed.append(True))
+        one.sendall(framed(b"last words"))
+        one.close()
+        channel.send(b"too late")
+        loop.call_soon(lambda: None)
+        for _ in range(3):
+            loop.step(0)
+        assert heard == [b"last words"]
+        assert closed == [True]
+
+
+def test_an_error_in_one_message_keeps_no_other_from_being_heard(caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack:
+        one, other = map(stack.enter_context, socket.socketpair())
+        loop = Loop()
+        stack.callback(loop.close)
+        heard: list[int] = []
+        Channel(other, loop, received=lambda message: heard.append(int(message)), closed=lambda: None)
+        one.sendall(framed(b"1") + framed(b"two") + framed(b"3"))
+        loop.step(1)
+        assert heard == [1, 3]
+    assert "unexpected error in a message from another process" in caplog.text
+
+
+def test_a_forgotten_channel_leaves_the_other_processs_loop_alone(ends: Ends) -> None:
+    ends.one.forget()
+    assert not ends.one.open
+    ends.turn(lambda: ends.closed)
+    assert ends.closed == ["other"]
