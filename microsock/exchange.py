@@ -210,7 +210,7 @@ class Exchange:
 
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request
-        if self.session.http.may_switch and self._site.settings.websocket and is_websocket_upgrade(request):
+        if self._asks_for_websocket(request):
             upgrade = self._app.match_websocket(request)
             if upgrade.route is not None:
                 self._upgrade(answer, upgrade.route, upgrade.params)
@@ -220,6 +220,9 @@ class Exchange:
             answer.call_elsewhere(self._app.call_later(request, match))
         else:
             answer.respond(self._call(answer, match))
+
+    def _asks_for_websocket(self, request: Request) -> bool:
+        return self.session.http.may_switch and self._site.settings.websocket and is_websocket_upgrade(request)
 
     def _call(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):

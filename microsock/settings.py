@@ -7,46 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BadSetting
-from .networks import Networks
-from .rates import Rate, parse_rate
+from .rates import Rate
+from .values import Setting, check, expected, read
 
 __all__ = ["SETTINGS", "Setting", "Settings", "checked", "from_environment", "from_text", "resolve"]
 
-_SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
 _HUNDRED_A_SECOND = Rate(100, 1.0)
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+")
 # What a setting means for others that nobody has given a value.
 _PROFILES: dict[str, dict[str, object]] = {
     # Longer than proxies keep an idle connection to us (nginx: 60 s), so that they do not use one that we just close.
     "behind_proxy": {"keep_alive_timeout": 75.0},
 }
-_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Setting:
-    """What is known of one setting beside its name and default.
-
-    ``kind`` is ``size`` (bytes), ``seconds``, ``count``, ``switch``, ``choice``, ``text``, ``list`` (of text),
-    ``networks`` (``microsock.networks``), ``prefix`` (of a path), ``rate`` (``microsock.rates``), ``workers`` (a count
-    or ``auto``) or ``function`` (a keyword only, no flag).
-    """
-
-    kind: str
-    group: str
-    help: str
-    optional: bool = False
-    minimum: float = 0
-    choices: tuple[str, ...] = ()
-    default: Any = None
 
 
 def _setting(default: Any, kind: str, group: str, text: str, **more: Any) -> Any:
@@ -206,25 +181,20 @@ def resolve(*layers: Mapping[str, object]) -> Settings:
 def checked(name: str, value: object) -> object:
     """A value for a setting, or ``BadSetting`` saying what was got and what is expected."""
     setting = _known(name)
-    if value is None and setting.optional:
-        return None
-    check = _CHECKS[setting.kind]
-    return check(name, value, setting)
+    try:
+        return check(setting, value)
+    except ValueError as error:
+        raise _misfit(name, value, setting, error) from None
 
 
 def from_text(name: str, text: str) -> object:
     """The value that a flag or environment variable gives: ``16k``, ``1m``, ``500ms``, ``2m``, ``on``, ``none``."""
     setting = _known(name)
-    word = text.strip().lower()
-    if setting.optional and word in ("none", ""):
-        return None
-    if setting.kind == "switch" and word in _YES + _NO:
-        return word in _YES
-    if setting.kind in ("size", "seconds", "count") or (setting.kind == "workers" and word != "auto"):
-        return checked(name, _number(name, word, setting))
-    if setting.kind in ("list", "networks"):
-        return checked(name, [part.strip() for part in text.split(",") if part.strip()])
-    return checked(name, text.strip() if setting.kind in ("text", "prefix") else word)
+    try:
+        value = read(setting, text)
+    except ValueError as error:
+        raise _misfit(name, text.strip().lower(), setting, error) from None
+    return checked(name, value)
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, object]:
@@ -250,117 +220,5 @@ def _known(name: str) -> Setting:
     return SETTINGS[name]
 
 
-def _number(name: str, text: str, setting: Setting) -> float:
-    units: Mapping[str, float] = {"size": _SIZES, "seconds": _SECONDS}.get(setting.kind, {"": 1})  # type: ignore[assignment]
-    match = _NUMBER.fullmatch(text)
-    if match is None or match[2] not in units:
-        raise BadSetting(f"{name} is {text!r}; expected {_expected(setting)}")
-    number = float(match[1]) * units[match[2]]
-    return int(number) if number.is_integer() else number
-
-
-def _check_number(name: str, value: object, setting: Setting) -> object:
-    whole = setting.kind != "seconds" and not isinstance(setting.default, float)
-    if (
-        not isinstance(value, int if whole else (int, float))
-        or isinstance(value, bool)
-        or not setting.minimum <= value < math.inf
-    ):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value if whole else float(value)
-
-
-def _check_switch(name: str, value: object, setting: Setting) -> object:
-    if not isinstance(value, bool):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value
-
-
-def _check_choice(name: str, value: object, setting: Setting) -> object:
-    if value not in setting.choices:
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value
-
-
-def _check_text(name: str, value: object, setting: Setting) -> object:
-    if not isinstance(value, str):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value
-
-
-def _check_list(name: str, value: object, setting: Setting) -> object:
-    parts = (value,) if isinstance(value, str) else value
-    if not isinstance(parts, (list, tuple)) or not all(isinstance(part, str) for part in parts):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return tuple(parts)
-
-
-def _check_networks(name: str, value: object, setting: Setting) -> object:
-    parts = _check_list(name, value, setting)
-    assert isinstance(parts, tuple)
-    try:
-        Networks(parts)
-    except ValueError as error:
-        raise BadSetting(f"{name}: {error}") from None
-    return parts
-
-
-def _check_prefix(name: str, value: object, setting: Setting) -> object:
-    prefix = value.rstrip("/") if isinstance(value, str) else None
-    if prefix is None or (prefix and not _PREFIX.fullmatch(prefix)):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return prefix
-
-
-def _check_rate(name: str, value: object, setting: Setting) -> object:
-    try:
-        return parse_rate(value)
-    except ValueError:
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}") from None
-
-
-def _check_workers(name: str, value: object, setting: Setting) -> object:
-    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value
-
-
-def _check_function(name: str, value: object, setting: Setting) -> object:
-    if not callable(value):
-        raise BadSetting(f"{name} is {value!r}; expected {_expected(setting)}")
-    return value
-
-
-_CHECKS = {
-    "size": _check_number,
-    "seconds": _check_number,
-    "count": _check_number,
-    "switch": _check_switch,
-    "choice": _check_choice,
-    "text": _check_text,
-    "list": _check_list,
-    "networks": _check_networks,
-    "prefix": _check_prefix,
-    "rate": _check_rate,
-    "workers": _check_workers,
-    "function": _check_function,
-}
-
-
-def _expected(setting: Setting) -> str:
-    least = f" of at least {setting.minimum:g}" if setting.minimum else ""
-    kinds = {
-        "size": f"a number of bytes{least} (16384, or as text 16k, 1m)",
-        "seconds": f"a number of seconds{least} (10, 0.5, or as text 500ms, 2m)",
-        "count": f"a number{least}",
-        "switch": "True or False",
-        "choice": " or ".join(repr(choice) for choice in setting.choices),
-        "text": "a text",
-        "list": "a list of texts",
-        "networks": "a list of addresses, networks and 'unix'",
-        "prefix": "a path such as '/shop', or ''",
-        "rate": "a rate such as '100/minute', '5/second' or '20/10s'",
-        "workers": "a number of at least 1 or 'auto'",
-        "function": "a function",
-    }
-    return kinds[setting.kind] + (" or None" if setting.optional else "")
+def _misfit(name: str, value: object, setting: Setting, error: ValueError) -> BadSetting:
+    return BadSetting(f"{name}: {error}" if error.args else f"{name} is {value!r}; expected {expected(setting)}")
