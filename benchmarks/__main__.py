@@ -1,4 +1,4 @@
-"""`python -m benchmarks websocket [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
+"""`python -m benchmarks http|websocket [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from .bench import Bench, measure
+from .http.suite import SUITE as HTTP
 from .machine import Cores, Others, description, pinned, raise_file_limit
 from .peers import Peer
 from .report import Circumstances, markdown
@@ -20,7 +21,7 @@ from .results import Results
 from .suite import Case, Sample, Suite
 from .websocket.suite import SUITE as WEBSOCKET
 
-SUITES = {suite.key: suite for suite in (WEBSOCKET,)}
+SUITES = {suite.key: suite for suite in (HTTP, WEBSOCKET)}
 RESULTS = Path(__file__).with_name("results")
 
 T = TypeVar("T", Peer, Case)
@@ -31,6 +32,8 @@ class Options(NamedTuple):
 
     suite: Suite
     peers: list[Peer]
+    missing: list[Peer]
+    """Peers that cannot be had here."""
     cases: list[Case]
     pairs: int
     seconds: float
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write(options: Options, results: Results, cores: Cores, others: float) -> None:
-    """Write `websocket.md`, `websocket.json` and, if it is wanted, `websocket.png` into the output folder."""
+    """Write for instance `http.md`, `http.json` and, if it is wanted, `http.png` into the output folder."""
     suite, folder = options.suite, options.output
     taken = Circumstances(
         date.today().isoformat(),
@@ -64,6 +67,7 @@ def write(options: Options, results: Results, cores: Cores, others: float) -> No
         others,
         options.peers,
         options.cases,
+        options.missing,
     )
     folder.mkdir(parents=True, exist_ok=True)
     picture = f"{suite.key}.png" if options.plot else ""
@@ -94,7 +98,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
     offered = [peer._replace(extras=None) if given.here else peer for peer in suite.peers if peer.offered]
     peers = _chosen(parser, given.peers, offered)
     cases = _chosen(parser, given.only, suite.cases)
-    return Options(suite, peers, cases, given.pairs, given.seconds, given.output, given.plot)
+    missing = [] if given.peers else [peer for peer in suite.peers if not peer.offered]
+    return Options(suite, peers, missing, cases, given.pairs, given.seconds, given.output, given.plot)
 
 
 def _chosen(parser: argparse.ArgumentParser, names: str | None, offered: Sequence[T]) -> list[T]:

@@ -65,6 +65,8 @@ def measure(
     for case in cases:
         for pair in range(pairs * case.rounds):
             for peer in _rotated(peers, pair):
+                if case.key in peer.cannot:
+                    continue
                 sample = case.sample(bench, peer)
                 results.add(case.key, peer.key, sample)
                 tell(case, pair + 1, peer, sample)

@@ -15,10 +15,11 @@ import venv
 from pathlib import Path
 from typing import Any
 
-__all__ = ["has_extra", "interpreter"]
+__all__ = ["cache", "has_extra", "interpreter"]
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+COMPILED = Path(__file__).with_name("requirements-compiled.txt")
 
 
 def interpreter(extras: str | None = None) -> Path:
@@ -28,13 +29,16 @@ def interpreter(extras: str | None = None) -> Path:
         extras: what stands behind microsock's name for pip: nothing, or extras in brackets. None for the peers'.
     """
     arguments = ["-r", str(REQUIREMENTS)] if extras is None else ["-e", f"{ROOT}{extras}"]
-    folder = _cache() / _name(extras)
+    folder = cache() / _name(extras)
     python = folder / "bin" / "python"
     ready = folder / "ready"
     if not ready.exists():
         sys.stderr.write(f"making the environment {folder}; this is done once\n")
         venv.create(folder, with_pip=True, clear=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *arguments], check=True)
+        install = [str(python), "-m", "pip", "install", "--quiet"]
+        subprocess.run([*install, *arguments], check=True)
+        if extras is None and subprocess.run([*install, "-r", str(COMPILED)], check=False).returncode:
+            sys.stderr.write(f"going on without what could not be compiled: {COMPILED.name}\n")
         ready.touch()
     return python
 
@@ -47,7 +51,7 @@ def has_extra(name: str) -> bool:
 def _name(extras: str | None) -> str:
     # A name for all that decides what is in it. The tree itself does not count: it is installed in place.
     if extras is None:
-        wanted = REQUIREMENTS.read_text()
+        wanted = REQUIREMENTS.read_text() + COMPILED.read_text()
     else:
         project = _project()
         extra = project.get("optional-dependencies", {}).get(extras.strip("[]"))
@@ -61,5 +65,6 @@ def _project() -> dict[str, Any]:
     return project
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder of all that is made once, in the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "microsock-benchmarks"

@@ -36,6 +36,7 @@ def draw(path: Path, title: str, results: Results, peers: Sequence[Peer], cases:
 
 def _panel(panel: Axes, case: Case, results: Results, peers: Sequence[Peer]) -> None:
     metric = case.metrics[0]
+    peers = [peer for peer in peers if results.has(case.key, peer.key)]
     spreads = [results.spread(case.key, peer.key, metric.key) for peer in peers]
     medians = [spread.median for spread in spreads]
     reach = [[spread.median - spread.least for spread in spreads], [spread.most - spread.median for spread in spreads]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from .environment import cache
 from .machine import cpu_seconds, family, pinned, resident_bytes
 from .peers import Peer
 
@@ -29,7 +31,11 @@ class Server:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop()
         with pinned(core):
             self._process = subprocess.Popen(
-                peer.command(self.port), stdout=subprocess.DEVNULL, stderr=self._errors, stdin=subprocess.DEVNULL
+                peer.command(self.port),
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
             )
 
     def wait_until_it_listens(self) -> None:
@@ -85,6 +91,12 @@ def serving(peer: Peer, core: int) -> Iterator[Server]:
         raise
     finally:
         server.stop()
+
+
+def _environment() -> dict[str, str]:
+    # Whatever is set here, a second start finds all modules compiled, microsock's as well as those that pip installed.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "PYTHONPYCACHEPREFIX": str(cache() / "bytecode")}
 
 
 def _free_port() -> int:

@@ -26,6 +26,8 @@ class Circumstances(NamedTuple):
     """What other work took of the machine meanwhile, in percent."""
     peers: Sequence[Peer]
     cases: Sequence[Case]
+    missing: Sequence[Peer] = ()
+    """Peers that could not be had."""
 
     @property
     def versions(self) -> list[str]:
@@ -56,9 +58,12 @@ def _circumstances(suite: Suite, taken: Circumstances) -> Iterator[str]:
         f"Each figure is the median of {taken.pairs} pairs, with the least and the most of them in parentheses; "
         f"nothing is dropped. In each pair every server has its turn, under load for {taken.seconds:g} s, in an order "
         f"that rotates. `×` is the figure as a multiple of {taken.peers[0].name}'s in the same pair: the machine's "
-        "noise mostly cancels out there. CPU is the server's own processor time, user and system. Access logs and "
-        "compression are off for all, every answer is checked, and masks and payloads vary."
+        "noise mostly cancels out there. CPU is the server's own processor time, user and system. Access logs are off "
+        f"for all, and every answer is checked. {suite.note}"
     )
+    if taken.missing:
+        yield ""
+        yield f"Not to be had on this machine, and so left out: {', '.join(peer.name for peer in taken.missing)}."
 
 
 def _goals(suite: Suite, results: Results) -> Iterator[str]:
@@ -73,8 +78,13 @@ def _table(case: Case, results: Results, peers: Sequence[Peer]) -> Iterator[str]
     yield _row(["server", *titles])
     yield _row(["---", *(["---:"] * len(titles))])
     for peer in peers:
+        if not results.has(case.key, peer.key):
+            continue
         cells = (cell for metric in case.metrics for cell in _cells(case, metric, results, peer, peers[0]))
         yield _row([peer.name, *cells])
+    if unable := [peer.name for peer in peers if case.key in peer.cannot]:
+        yield ""
+        yield f"Not measured, for they have no such thing or did not get through: {', '.join(unable)}."
 
 
 def _titles(metric: Metric) -> list[str]:

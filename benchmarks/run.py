@@ -1,4 +1,4 @@
-"""The one command: `python benchmarks/run.py websocket [OPTIONS]`, with any Python from 3.11 on and nothing installed.
+"""The one command: `python benchmarks/run.py SUITE [OPTIONS]`, with any Python from 3.11 on and nothing installed.
 
 Makes the benchmarks' own environment, once, and goes on in it.
 """

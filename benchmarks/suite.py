@@ -62,3 +62,5 @@ class Suite(NamedTuple):
     """microsock itself is the first."""
     cases: tuple[Case, ...]
     goals: tuple[Goal, ...]
+    note: str
+    """What the page must say of the load, in a sentence."""

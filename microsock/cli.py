@@ -20,10 +20,11 @@ from .commands import COMMANDS
 from .errors import BadSetting, BindError, PortInUseError, SetupError
 from .loading import app_folder, load_app, own_traceback
 from .runners.choice import runner_for
-from .runners.console import summary, version
+from .runners.console import open_standard_streams, summary, version
 from .runners.protocol import Task
 from .runners.reloading import Reloading
 from .runners.sequential import STOPPED_AT_ONCE
+from .server.certificates import Certificates
 from .server.systemd import inherited
 from .settings import SETTINGS, Setting, from_environment, from_text, resolve
 
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: without the program's name; those of the process if left out.
     """
+    open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] in COMMANDS:
         return commands.main(words)
@@ -75,12 +77,16 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     load = partial(load_app, given.app, given.app_dir, given.factory)
     if given.routes or given.check:
         app = load()
-        resolve(flags, environment, app.settings_given)
+        settings = resolve(flags, environment, app.settings_given)
+        if given.check and settings.ssl_certfile is not None:
+            Certificates(settings)
         print(_routes(app) if given.routes else f"{given.app} is fine: {summary(app)}")
         return 0
     task = Task(load, given.app, binds, port, flags, explain=own_traceback)
     if given.reload:
         return _reloading(given).run(task)
+    if ":" in (given.runner or ""):
+        sys.path.insert(0, str(app_folder(given.app, given.app_dir).resolve()))
     return runner_for(task, given.runner).run(task)
 
 
@@ -201,7 +207,7 @@ def _add_setting(group: argparse._ArgumentGroup, name: str, setting: Setting) ->
 
 def _add_inspect(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--routes", action="store_true", help="list the app's routes and exit")
-    group.add_argument("--check", action="store_true", help="import the app, check the settings and exit")
+    group.add_argument("--check", action="store_true", help="import the app, check settings and certificates, and exit")
     group.add_argument(
         "--version", action="version", version=f"microsock {version()}", help="show the version and exit"
     )

@@ -194,4 +194,4 @@ def _tell(handler: Callable[[Client], Any], client: Client) -> None:
     try:
         handler(client)
     except Exception:
-        log.exception("@app.disconnect %r raised for %s", handler_name(handler), client.key)
+        log.exception("@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])

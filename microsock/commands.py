@@ -127,7 +127,7 @@ def _holders(found: Listening) -> str:
     if not found.pids:
         return f"a process of user id {found.user}, which only that user and root can see"
     first, *others = found.pids
-    more = f" and pid {', '.join(map(str, others))}" if others else ""
+    more = f" and pid{'s' * (len(others) > 1)} {', '.join(map(str, others))}" if others else ""
     return f"pid {first} ({command_of(first)}){more}"
 
 

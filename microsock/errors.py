@@ -80,6 +80,9 @@ class MissingExtra(SetupError):
 class BindError(MicrosockError, OSError):
     """The server cannot listen on the address it was given."""
 
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
 
 class PortInUseError(BindError):
     """Another socket listens there already."""

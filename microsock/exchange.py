@@ -18,6 +18,8 @@ from .protocol.events import (
     CloseReceived,
     Event,
     MessageReceived,
+    PingReceived,
+    PongReceived,
     RequestReceived,
     RequestRefused,
     RequestStarted,
@@ -132,6 +134,8 @@ class Exchange:
         detail: object = event
         if isinstance(event, MessageReceived):
             detail = f"MessageReceived({type(event.data).__name__} of {len(event.data)})"
+        elif isinstance(event, (PingReceived, PongReceived)):
+            detail = f"{type(event).__name__}({len(event.payload)} bytes)"
         logger.debug("%s: %s", self.conversation.id, detail)
         self.conversation.hear(event)
 

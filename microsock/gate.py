@@ -64,7 +64,8 @@ class Gate:
             scope = f"{'|'.join(route.methods)} {route.rule.text}" if isinstance(route, Route) else route.rule.text
             for number, limit in enumerate(route.limits, 1):
                 name = "route" if number == 1 else f"route-{number}"
-                yield _Charge(name, limit.rate, _key(scope, limit.rate, _who(limit, request)))
+                # With the name: who is told apart by one key may be called as somebody by another.
+                yield _Charge(name, limit.rate, _key(f"{name} {scope}", limit.rate, _who(limit, request)))
 
     def judge(self, request: Request, route: Any) -> Exception | None:
         """Whether a request that is within its limits must still be refused: its client has to connect first."""

@@ -7,6 +7,7 @@ this process is here, those that several workers or machines share are on the fl
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 _LONGEST_KEY = 64
+# How often eight counts are looked at for one that would not be missed.
+_LOOKS = 8
 
 
 class Verdict(NamedTuple):
@@ -100,41 +103,54 @@ class MemoryStore:
 
     Args:
         now: the clock, in seconds.
-        room: the most counts; past it those of the quietest of the oldest clients go.
+        room: the most counts; past it one of the quietest of the oldest clients goes, where most have the same window.
     """
 
     def __init__(self, now: Callable[[], float], room: int = 65_536) -> None:
         self.evicted = 0
         self._now = now
         self._room = room
-        self._counts: dict[bytes, Count] = {}
+        # By the length of their windows: so those that began first are also over first.
+        self._windows: dict[float, OrderedDict[bytes, Count]] = {}
 
     def hit(self, key: bytes, rate: Rate, done: Callable[[Verdict], None] | None = None, cost: int = 1) -> Verdict:
         """As ``Store.hit``; the verdict comes at once."""
         if len(key) > _LONGEST_KEY:
             key = blake2b(key, digest_size=32).digest()
         now = self._now()
-        old = self._counts.get(key)
+        counts = self._windows.get(rate.seconds)
+        if counts is None:
+            counts = self._windows[rate.seconds] = OrderedDict()
+        old = counts.get(key)
         if old is None or old.ends <= now:
-            self._make_room(key, now)
+            # A window that begins goes to the end.
+            counts.pop(key, None)
+            self._make_room(counts, now)
         count, verdict = charged(old, rate, cost, now)
-        self._counts[key] = count
+        counts[key] = count
         return verdict
 
-    def _make_room(self, key: bytes, now: float) -> None:
-        # Oldest first: a window that begins goes to the end. Two that are over go for one that comes.
-        self._counts.pop(key, None)
-        oldest = list(islice(self._counts.items(), 8))
-        over = [known for known, count in oldest if count.ends <= now][:2]
-        for known in over:
-            del self._counts[known]
-        if len(self._counts) >= self._room:
-            # Whoever has used up most is kept: a crowd of strangers must not clear the record of one who floods.
-            del self._counts[min(oldest, key=lambda item: item[1].used)[0]]
-            self.evicted += 1
+    def _make_room(self, counts: OrderedDict[bytes, Count], now: float) -> None:
+        # Two that are over go for one that comes.
+        for known in [known for known, count in islice(counts.items(), 2) if count.ends <= now]:
+            del counts[known]
+        if len(self) >= self._room:
+            self._drop_one(max(self._windows.values(), key=len), now)
+
+    def _drop_one(self, crowd: OrderedDict[bytes, Count], now: float) -> None:
+        # Whoever has used up most is kept: a crowd of strangers must not clear the record of one who floods.
+        for _ in range(_LOOKS):
+            oldest = list(islice(crowd.items(), 8))
+            key, count = min(oldest, key=lambda item: item[1].used if item[1].ends > now else 0)
+            if count.used <= 1 or count.ends <= now:
+                break
+            for known, _count in oldest:
+                crowd.move_to_end(known)
+        del crowd[key]
+        self.evicted += count.ends > now
 
     def __len__(self) -> int:
-        return len(self._counts)
+        return sum(map(len, self._windows.values()))
 
 
 class Allowance:

@@ -24,12 +24,15 @@ _FOR, _PROTO, _HOST, _FORWARDED = b"x-forwarded-for", b"x-forwarded-proto", b"x-
 _NAMES = frozenset((_FOR, _PROTO, _HOST, _FORWARDED))
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # As in Host, but for the characters that no real name has.
-_AUTHORITY = re.compile(r"(?:[A-Za-z0-9\-._~]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_AUTHORITY = re.compile(
+    r"(?:[A-Za-z0-9\-._~]{1,255}|\[(?P<v6>[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})\])(?::(?P<port>[0-9]{1,5}))?"
+)
 # One ``name=value`` of Forwarded, mirrored, since it is read from the right: possessive, so that it takes linear time.
 _MIRRORED_PAIR = re.compile(
     r"""[ \t]*+(?:"(?P<quoted>[^"]*+)"|(?P<plain>[^",;= \t]*+))="""
     r"""(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+(?P<sep>[;,]|\Z)"""
 )
+_BRACKETED = re.compile(r"\[(?P<host>[^\]]*:[^\]]*)\](?::(?P<port>.*))?")
 _MIRRORED_NOTHING = re.compile(r"[ \t]*+[,;]")
 _LONGEST_HOP = 64
 # More proxies than this in a row is no installation but an attempt.
@@ -152,11 +155,11 @@ def _from_the_right(text: str) -> Iterator[str]:
 
 
 def _last(text: str) -> str:
-    return text[text.rfind(",") + 1 :].strip()
+    return text[text.rfind(",") + 1 :].strip(" \t")
 
 
 def _hop(text: str) -> Address | None:
-    text = text.strip()
+    text = text.strip(" \t")
     return _read_hop(text) if len(text) <= _LONGEST_HOP else None
 
 
@@ -166,13 +169,13 @@ def _read_hop(text: str) -> Address | None:
     if text == "unix:":  # nginx's word for the peer of a Unix socket
         return Address("unix", 0)
     host, port = text, ""
-    if text.startswith("["):
-        host, closed, port = text[1:].partition("]")
-        host = host if closed else ""
+    if bracketed := _BRACKETED.fullmatch(text):
+        host, port = bracketed["host"], bracketed["port"] or ""
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
-    address = parse_ip(host)
-    return None if address is None else Address(intern(str(address)), _port(port.removeprefix(":")))
+    # A zone means something on one machine only, and could be any text.
+    address = None if "%" in host else parse_ip(host)
+    return None if address is None else Address(intern(str(address)), _port(port))
 
 
 def _port(text: str) -> int:
@@ -185,12 +188,11 @@ def _set_scheme(request: Request, word: str) -> None:
 
 
 def _set_host(request: Request, text: str) -> None:
-    if _AUTHORITY.fullmatch(text) and _is_port(text.rpartition(":")[2] if text[-1:] != "]" else ""):
+    authority = _AUTHORITY.fullmatch(text)
+    if authority is None or int(authority["port"] or 0) > 65535:
+        return
+    if authority["v6"] is None or parse_ip(authority["v6"]) is not None:
         request.host = text
-
-
-def _is_port(text: str) -> bool:
-    return not text.isdecimal() or int(text) <= 65535
 
 
 def _elements(text: str) -> Iterator[dict[str, str]]:

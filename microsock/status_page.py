@@ -26,14 +26,9 @@ Guard = Callable[[Request], bool]
 _FORMATS = ("json", "prometheus", "html")
 # Whoever sends one of these speaks for somebody else.
 _FORWARDED = (
-    "forwarded",
-    "via",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "cf-connecting-ip",
-    "true-client-ip",
-)
+    "via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "cf-connecting-ip", "true-client-ip", "client-ip",
+    "fastly-client-ip", "x-azure-clientip", "x-envoy-external-address",
+)  # fmt: skip
 _TYPES = {"json": "application/json", "prometheus": CONTENT_TYPE, "html": "text/html; charset=utf-8"}
 
 
@@ -101,16 +96,24 @@ def why_not_local(request: Request) -> str:
         return f"a proxy has passed this request on ({forwarded})"
     if not _is_loopback(request.client.host):
         return "this request does not come from a loopback address"
-    if not _is_loopback_name(_host_of(request.host)):
+    # The target's host counts for the app; a proxy may have chosen by the other one.
+    if not all(_is_loopback_name(_host_of(host)) for host in (request.host, request.headers.get("host", ""))):
         return "its Host is not a name of the loopback"
     origin = request.headers.get("origin")
-    if origin is not None and not _is_loopback_name(urlsplit(origin).hostname or ""):
+    if origin is not None and not _is_loopback_name(_host_of_origin(origin)):
         return "a page of another site asks"
     return ""
 
 
 def _forwarding_header(headers: Headers) -> str:
-    return next((name for name, _ in headers.items() if name in _FORWARDED or name.startswith("x-forwarded")), "")
+    return next((name for name, _ in headers.items() if name in _FORWARDED or "forwarded" in name), "")
+
+
+def _host_of_origin(origin: str) -> str:
+    try:
+        return urlsplit(origin).hostname or ""
+    except ValueError:
+        return ""
 
 
 def _host_of(host: str) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 
 from microsock import Overloaded, envelope
-from microsock.bus import LocalBus, WorkerBus
+from microsock.bus import LocalBus
 from microsock.envelope import MAX_MESSAGE_BYTES
 from microsock.history import Record
 from microsock.server.timers import Timer, Timers
 from microsock.topics import Topics
+from microsock.worker_bus import WorkerBus
 
 
 class Hall:

@@ -9,11 +9,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from microsock.bus import WorkerBus
 from microsock.history import Record
 from microsock.relay import Relay
 from microsock.server.timers import Timer, Timers
 from microsock.topics import Topics
+from microsock.worker_bus import WorkerBus
 
 TOPICS = st.sampled_from("ab")
 CHANCE = st.integers(0, 100)

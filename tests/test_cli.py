@@ -325,6 +325,22 @@ def test_a_port_given_by_flag_is_stronger_than_an_address_in_the_environment(
         assert main(["shop", "-p", str(taken.getsockname()[1])]) == 4
 
 
+def test_a_control_socket_that_cannot_be_is_status_4_and_told_without_an_errno(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = site / "no" / "control.sock"
+    assert main(["shop", "-p", "0", "--control", str(path)]) == 4
+    assert capsys.readouterr().err == f"error: cannot listen for commands at {path}: No such file or directory\n"
+
+
+def test_a_runner_is_looked_for_where_the_app_is(
+    site: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    (site / "sevens.py").write_text("class Seven:\n    def run(self, task):\n        return 7\n")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert main(["shop:app", "--app-dir", str(site), "--runner", "sevens:Seven"]) == 7
+
+
 # Inspecting.
 
 
@@ -346,6 +362,11 @@ def test_check_imports_the_app_and_checks_the_settings(
     monkeypatch.setenv("MICROSOCK_MAX_HEADERS", "0")
     assert main(["shop:app", "--check"]) == 2
     assert capsys.readouterr().err.startswith("error: max_headers is 0; expected a number of at least 1")
+
+
+def test_check_reads_the_certificates(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["shop:app", "--check", "--ssl-certfile", "gone.pem"]) == 2
+    assert capsys.readouterr() == ("", "error: ssl_certfile: cannot read gone.pem: No such file or directory\n")
 
 
 def test_routes_are_listed_with_their_methods_and_handlers(capsys: pytest.CaptureFixture[str]) -> None:

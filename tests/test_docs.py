@@ -49,6 +49,19 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
     assert not dead
 
 
+@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+def test_links_to_a_heading_name_one_that_the_page_has(page: Path) -> None:
+    linked = [(target or page.name, anchor[1:]) for target, anchor in _LINK.findall(page.read_text()) if anchor]
+    dead = [f"{target}#{anchor}" for target, anchor in linked if anchor not in headings(page.parent / target)]
+    assert not dead
+
+
+def headings(page: Path) -> set[str]:
+    """The names of a page's headings, as GitHub makes them."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 def test_there_is_one_command_that_runs_the_tests() -> None:
     """`.ci/run` takes it from the README."""
     commands = [line for line in (ROOT / "README.md").read_text().splitlines() if ".[test]" in line]

@@ -48,7 +48,7 @@ FLOORS = [
         "tally",
     },
     {"site", "exchange", "gate", "conversation", "script", "answer", "streaming", "following", "history", "schedule"}
-    | {"bus", "relay"},
+    | {"bus", "relay", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
     {"cli", "commands", "loading", "__main__", "testing"},

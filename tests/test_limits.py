@@ -69,12 +69,34 @@ def test_a_full_store_forgets_the_quiet_first_and_says_how_often(clock: Clock) -
     assert not store.hit(b"flooder", FIVE).allowed
 
 
+def test_many_who_flood_are_kept_however_large_the_crowd(clock: Clock) -> None:
+    store = MemoryStore(clock, room=100)
+    flooders = [b"flooder %d" % number for number in range(40)]
+    for flooder in flooders * 5:
+        store.hit(flooder, FIVE)
+    for number in range(1000):
+        store.hit(b"%d" % number, FIVE)
+    assert not any(store.hit(flooder, FIVE).allowed for flooder in flooders)
+
+
 def test_what_is_over_makes_room_without_being_missed(clock: Clock) -> None:
     store = MemoryStore(clock, room=4)
     for number in range(100):
         store.hit(b"%d" % number, FIVE)
         clock.seconds += 30
     assert (len(store) <= 4, store.evicted) == (True, 0)
+
+
+def test_a_crowd_with_short_windows_does_not_push_out_long_ones_while_its_own_are_over(clock: Clock) -> None:
+    store, five_a_day = MemoryStore(clock, room=100), Rate(5, 86_400.0)
+    guessers = [b"guesser %d" % number for number in range(10)]
+    for guesser in guessers * 5:
+        assert store.hit(guesser, five_a_day).allowed
+    for number in range(1000):
+        store.hit(b"%d" % number, FIVE)
+        clock.seconds += 10
+    assert (len(store) <= 100, store.evicted) == (True, 0)
+    assert not any(store.hit(guesser, five_a_day).allowed for guesser in guessers)
 
 
 # Who is counted as one.
@@ -185,6 +207,20 @@ def test_a_route_has_its_own_count_and_the_others_none(app: App) -> None:
         assert statuses(client, "/free", 5) == [200] * 5
         assert client.post("/paid").status_code == 429
         assert client.get("/free").headers.get("RateLimit") is None
+
+
+def test_limits_of_one_route_and_one_rate_do_not_share_a_count() -> None:
+    app = App()
+
+    @app.get("/login")
+    @app.limit("2/minute", key=lambda request: request.args["user"])
+    @app.limit("2/minute")
+    def login(request: Request) -> str:
+        return "hello"
+
+    with app.test_client(client=("192.0.2.7", 1)) as client:
+        # A name that somebody has chosen may be another's address.
+        assert client.get("/login?user=192.0.2.7").headers["RateLimit"] == '"route";r=1;t=60, "route-2";r=1;t=60'
 
 
 def test_several_limits_of_a_route_all_hold(app: App) -> None:

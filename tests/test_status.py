@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -237,8 +238,11 @@ def test_a_name_with_markup_is_text_to_the_page() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP"],
-)
+    [
+        "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "Via", "X-Real-IP", "CF-Connecting-IP",
+        "X-Original-Forwarded-For", "Client-IP", "X-Envoy-External-Address", "Fastly-Client-IP", "X-Azure-ClientIP",
+    ],
+)  # fmt: skip
 def test_a_local_proxy_makes_nobody_local(client: TestClient, header: str) -> None:
     answer = client.get("/_status", headers={header: "127.0.0.1"})
     assert answer.status_code == 403
@@ -250,6 +254,12 @@ def test_a_local_proxy_makes_nobody_local(client: TestClient, header: str) -> No
 )
 def test_a_host_that_is_no_name_of_the_loopback_is_refused(client: TestClient, host: str) -> None:
     assert client.get("/_status", headers={"Host": host}).status_code == 403
+
+
+def test_a_target_that_names_the_loopback_does_not_make_up_for_the_host(client: TestClient) -> None:
+    # A proxy that chooses by Host may pass the target on as it is.
+    said = client.raw(b"GET http://localhost/_status HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n")
+    assert said.startswith(b"HTTP/1.1 403")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +281,8 @@ def test_a_client_on_the_loopback_is_let_in(client: TestClient, client_host: str
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("https://evil.example", 403), ("null", 403), ("http://localhost", 200)]
+    ("origin", "status"),
+    [("https://evil.example", 403), ("null", 403), ("http://[", 403), ("http://[x]", 403), ("http://localhost", 200)],
 )
 def test_a_page_of_another_site_is_refused(client: TestClient, origin: str, status: int) -> None:
     assert client.get("/_status", headers={"Origin": origin}).status_code == status
@@ -303,7 +314,8 @@ def test_a_report_of_256_workers_is_made_within_a_tenth_of_a_second() -> None:
     for number in range(1, 257):
         board.tally(board.claim(number), number)
     best = min(_timed(lambda: report([Standing(board, {})])) for _ in range(5))
-    assert best < 0.1
+    # What it costs to measure coverage is more than the work itself.
+    assert best < (0.1 if sys.gettrace() is None else 0.6)
 
 
 def _timed(call: Any) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import cycle
 
@@ -13,6 +12,7 @@ from ..peers import Peer
 from ..processes import Server
 from ..results import percentile
 from ..suite import Case, Metric, Sample
+from ..turn import REST, WARM_UP, used
 from .connection import Connection
 from .frames import BINARY, TEXT, Exchange, exchanges
 from .load import EchoLoad, PublishLoad
@@ -20,31 +20,10 @@ from .load import EchoLoad, PublishLoad
 __all__ = ["CASES"]
 
 _CONNECTIONS, _FOLLOWERS, _IDLE = 32, 1000, 5000
-_WARM_UP = 0.25
-# How long an idle server gets to come to rest before its memory is read.
-_REST = 0.5
 
 SMALL = exchanges(TEXT, 32, 251)
 LARGE = exchanges(BINARY, 64 << 10, 16)
 NEWS = exchanges(TEXT, 128, 61)
-
-
-class Usage:
-    """How long a stretch took, and how much processor time the server spent in it."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-        self.cpu = 0.0
-
-
-@contextmanager
-def used(server: Server) -> Iterator[Usage]:
-    """Fills in the usage at the end of the block."""
-    usage = Usage()
-    cpu, started = server.cpu_seconds(), time.perf_counter()
-    yield usage
-    usage.seconds = time.perf_counter() - started
-    usage.cpu = server.cpu_seconds() - cpu
 
 
 def echo(messages: Sequence[Exchange], bench: Bench, peer: Peer) -> Sample:
@@ -52,7 +31,7 @@ def echo(messages: Sequence[Exchange], bench: Bench, peer: Peer) -> Sample:
     server = bench.server(peer)
     with EchoLoad(server.port, "/echo", _CONNECTIONS, messages) as load:
         load.start()
-        load.run(bench.seconds * _WARM_UP)
+        load.run(bench.seconds * WARM_UP)
         load.seconds.clear()
         with used(server) as usage:
             load.run(bench.seconds)
@@ -72,7 +51,7 @@ def publish(bench: Bench, peer: Peer) -> Sample:
     server = bench.server(peer)
     messages = cycle(NEWS)
     with PublishLoad(server.port, "/follow", "/publish", _FOLLOWERS, len(NEWS[0].answer)) as load:
-        _repeat(load, messages, bench.seconds * _WARM_UP)
+        _repeat(load, messages, bench.seconds * WARM_UP)
         with used(server) as usage:
             taken = _repeat(load, messages, bench.seconds)
     return {
@@ -96,10 +75,10 @@ def idle(bench: Bench, peer: Peer) -> Sample:
     message = SMALL[0]
     with bench.fresh_server(peer) as server:
         _visit(server.port, message)
-        time.sleep(_REST)
+        time.sleep(REST)
         before = server.resident_bytes()
         connections = [_visitor(server.port, message) for _ in range(_IDLE)]
-        time.sleep(_REST)
+        time.sleep(REST)
         grown = server.resident_bytes() - before
         for connection in connections:
             connection.sock.close()
@@ -115,7 +94,7 @@ def start(bench: Bench, peer: Peer) -> Sample:
         server.wait_until_it_listens()
         _visit(server.port, SMALL[0])
         taken = time.perf_counter() - started
-        time.sleep(_REST)
+        time.sleep(REST)
         return {"time": taken * 1e3, "rest": server.resident_bytes() / 1e6}
     finally:
         server.stop()

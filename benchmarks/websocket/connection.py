@@ -13,20 +13,14 @@ import socket
 from collections.abc import Iterable
 
 from ..processes import HOST
+from ..turn import PATIENCE, WrongAnswer
 from .frames import CLOSE, PING, PONG, Exchange, Frame, FrameReader, frame
 
 __all__ = ["PATIENCE", "Connection", "WrongAnswer", "close_all"]
 
-# Far beyond what any answer takes; reached only when something hangs.
-PATIENCE = 30.0
-
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MASK = b"\x9a\x3c\x51\xe7"
 _READ_SIZE = 256 << 10
-
-
-class WrongAnswer(AssertionError):
-    """A server did not answer as it must; the figures would be worth nothing."""
 
 
 class Connection:

@@ -50,4 +50,4 @@ _GOALS = (
     Goal("idle: at most 3 KiB a connection", "idle", "memory", 3.0),
 )
 
-SUITE = Suite("websocket", "WebSockets", _PEERS, CASES, _GOALS)
+SUITE = Suite("websocket", "WebSockets", _PEERS, CASES, _GOALS, "Compression is off for all; masks and payloads vary.")

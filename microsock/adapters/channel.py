@@ -6,7 +6,9 @@ Knows nothing of what a body means, but that nobody reads or writes an unbounded
 from __future__ import annotations
 
 import logging
+import select
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -75,10 +77,17 @@ class Channel:
             self._loop.call_soon(self._flush)
         return True
 
-    def close(self) -> None:
-        """Send what fits at once, and close. May be called again."""
+    def close(self, within: float = 0.0) -> None:
+        """Send what fits at once, or what the other end takes ``within`` so many seconds, and close.
+
+        May be called again. It waits for the other end where that is slow: for a process that has nothing else to do.
+        """
+        end = time.monotonic() + within
+        while self.open and self._hand_over() and self._outgoing and (left := end - time.monotonic()) > 0:
+            writable = select.poll()
+            writable.register(self._sock, select.POLLOUT)
+            writable.poll(left * 1000)
         if self.open:
-            self._hand_over()
             self._give_up()
 
     def forget(self) -> None:

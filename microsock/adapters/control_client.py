@@ -64,6 +64,9 @@ def _ask(server: str | int | Path, **request: object) -> dict[str, Any]:
     line = json.dumps(request).encode() + b"\n"
     try:
         answer = json.loads(_exchanged(path, line))
+    except TimeoutError as error:
+        # The kernel has taken the connection for it, so there is one.
+        raise NoServer(f"the server at {path} is there but does not answer: a handler may hold it") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         where = f"port {server} (no control socket answers at {path}" if isinstance(server, int) else f"{path} ("

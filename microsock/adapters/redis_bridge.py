@@ -21,6 +21,7 @@ import json
 import select
 import socket
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from .. import envelope
@@ -197,17 +198,23 @@ class Bridge:
             if found["type"] != "message":
                 continue
             if found["channel"].endswith(b":hosts"):
-                self._host_said(json.loads(found["data"]))
+                with suppress(ValueError, RecursionError):
+                    self._host_said(json.loads(found["data"]))
             else:
                 self._published(found["data"])
 
     def _published(self, data: bytes) -> None:
-        number, origin, own, message = data.split(b":", 3)
-        before, self._number = self._number, int(number)
-        if before is not None and self._number > before + 1:
-            self._tell(b"g", str(self._number - before - 1).encode())
-        mine = origin.decode() == self._birth
-        self._tell(b"m", (bytes.fromhex(own.decode()) if mine else bytes(8)) + message)
+        try:
+            number, origin, own, message = data.split(b":", 3)
+            place, mine = int(number), origin.decode() == self._birth
+            own = bytes.fromhex(own.decode()) if mine else bytes(8)
+        except ValueError:  # somebody else's, and no reason to connect anew
+            self._tell(b"g", b"1")
+            return
+        before, self._number = self._number, place
+        if before is not None and place > before + 1:
+            self._tell(b"g", str(place - before - 1).encode())
+        self._tell(b"m", own + message)
 
     # The hosts' word of each other.
 
@@ -230,14 +237,13 @@ class Bridge:
         self._told_counts = self._counts
         return True
 
-    def _host_said(self, word: dict[str, Any]) -> None:
-        host = word["host"]
-        if host == self._birth:
+    def _host_said(self, word: Any) -> None:
+        if not isinstance(word, dict) or not isinstance(host := word.get("host"), str) or host == self._birth:
             return
         if word.get("asks") or host not in self._hosts:
             self._told_counts = None  # the next beat says it
         self._hosts[host] = time.monotonic()
-        if "counts" in word:
+        if isinstance(word.get("counts"), dict):
             self._tell(b"c", json.dumps({"host": host, "counts": word["counts"]}).encode())
         if word.get("ends"):
             self._forget(host)

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..bus import Audience, WorkerBus
+from ..bus import Audience
 from ..relay import Relay
+from ..worker_bus import WorkerBus
 from .channel import Channel
 from .redis_bridge import Bridge
 from .redis_client import RedisPlace

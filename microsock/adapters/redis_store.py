@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha1
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -50,6 +51,8 @@ _SHA = sha1(_SCRIPT, usedforsecurity=False).hexdigest()
 _TIMEOUT_SECONDS = 0.5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _BATCH = 500
+# Counts nothing, and is written all the same: a Redis that is full or a replica answers, and cannot count.
+_PROBE = (b"probe", Rate(1, 1.0), 0)
 
 
 class _Hit(NamedTuple):
@@ -87,6 +90,8 @@ class RedisStore:
         self._thread: threading.Thread | None = None
         self._up = True  # until it is known to be away
         self._stopped = False
+        # The thread's own.
+        self._pause = _FIRST_PAUSE
 
     @property
     def evicted(self) -> int:
@@ -133,7 +138,9 @@ class RedisStore:
         client = connect(self._place, _TIMEOUT_SECONDS)
         try:
             while batch := self._next():
-                if not self._judge(client, batch):
+                if self._judge(client, batch):
+                    self._pause = _FIRST_PAUSE
+                else:
                     self._wait_for(client)
         finally:
             client.close()
@@ -146,6 +153,18 @@ class RedisStore:
 
     def _judge(self, client: Redis, batch: list[_Hit]) -> bool:
         # Whether Redis was there for all of them.
+        verdicts = self._verdicts(client, batch)
+        failed = next((verdict for verdict in verdicts if isinstance(verdict, Exception)), None)
+        if failed is not None:
+            self._lost(failed)
+        for hit, verdict in zip(batch, verdicts, strict=True):
+            if isinstance(verdict, Exception):
+                self._deliver(partial(self._answer_without, hit))
+            else:
+                self._deliver(partial(hit.done, verdict))
+        return failed is None
+
+    def _verdicts(self, client: Redis, batch: list[_Hit]) -> list[Verdict | Exception]:
         try:
             answers = self._ask(client, batch)
             if any(type(answer).__name__ == "NoScriptError" for answer in answers):
@@ -154,18 +173,9 @@ class RedisStore:
                 again = [hit for hit, answer in zip(batch, answers, strict=True) if isinstance(answer, Exception)]
                 fresh = iter(self._ask(client, again))
                 answers = [next(fresh) if isinstance(answer, Exception) else answer for answer in answers]
+            return [_verdict(answer) for answer in answers]
         except Exception as error:
-            answers = [error] * len(batch)
-        failed = next((answer for answer in answers if isinstance(answer, Exception)), None)
-        if failed is not None:
-            self._lost(failed)
-        for hit, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Exception):
-                self._deliver(partial(self._answer_without, hit))
-            else:
-                allowed, remaining, left = answer
-                self._deliver(partial(hit.done, Verdict(bool(allowed), remaining, left / 1000)))
-        return failed is None
+            return [error] * len(batch)
 
     def _ask(self, client: Redis, batch: list[_Hit]) -> list[Any]:
         pipeline = client.pipeline(transaction=False)
@@ -185,14 +195,13 @@ class RedisStore:
             self._deliver(partial(self._answer_without, hit))
 
     def _wait_for(self, client: Redis) -> None:
-        pause, lost_at, before = _FIRST_PAUSE, time.monotonic(), self.fallbacks
+        lost_at, before = time.monotonic(), self.fallbacks
+        probe = [_Hit(*_PROBE, lambda verdict: None)]
         while not self._stopped:
             with self._changed:
-                self._changed.wait_for(lambda: self._stopped, pause)
-            pause = min(_LONGEST_PAUSE, pause * 2)
-            try:
-                client.script_load(_SCRIPT)
-            except Exception:
+                self._changed.wait_for(lambda: self._stopped, self._pause)
+            self._pause = min(_LONGEST_PAUSE, self._pause * 2)
+            if isinstance(self._verdicts(client, probe)[0], Exception):
                 continue
             with self._changed:
                 self._up = True
@@ -201,3 +210,13 @@ class RedisStore:
                 self._place, time.monotonic() - lost_at, self.fallbacks - before,
             )  # fmt: skip
             return
+
+
+def _verdict(answer: object) -> Verdict | Exception:
+    if isinstance(answer, Exception):
+        return answer
+    if isinstance(answer, list) and len(answer) == 3 and all(isinstance(each, int) for each in answer):
+        allowed, remaining, left = answer
+        with suppress(OverflowError):
+            return Verdict(bool(allowed), remaining, left / 1000)
+    return ValueError(f"the answer {answer!r:.60} is not that of the script")

@@ -16,11 +16,26 @@ from ..app import App
 from ..server.server import Server
 from ..settings import Settings
 
-__all__ = ["announce", "console", "reopen_logs", "summary", "version", "write_banner"]
+__all__ = ["announce", "console", "open_standard_streams", "reopen_logs", "summary", "version", "write_banner"]
 
 # The status of a dev line stands before size and time, behind what the client has written.
 _STATUS = re.compile(r"\d{3}(?= \d+B \d+\.\dms$)")
 _COLOURS = {"2": 32, "3": 36, "4": 33, "5": 31}
+
+
+def open_standard_streams() -> None:
+    """Put the null device where the process was started with its standard streams closed, as daemons may be.
+
+    Else the first sockets would have their numbers, and Python would have no ``sys.stdout`` to write to.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free: this one
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def version() -> str:

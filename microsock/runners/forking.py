@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-__all__ = ["Seat", "fork_worker", "how_it_ended"]
+__all__ = ["Seat", "fork_worker", "how_it_ended", "send_signal"]
 
 logger = logging.getLogger("microsock")
 
@@ -62,6 +62,12 @@ def fork_worker(seat: Seat, release: Callable[[], None], work: Callable[[Seat], 
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         seat.sock.close()
     return pid
+
+
+def send_signal(pid: int, signum: signal.Signals) -> None:
+    """Signal a child that has not been waited for, so that the number is still its own; it may have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signum)
 
 
 def how_it_ended(status: int) -> str:

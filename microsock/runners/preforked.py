@@ -33,8 +33,9 @@ from ..websocket import checked_topic
 from .bridging import BridgeProcess
 from .console import console, reopen_logs, write_banner
 from .forking import Seat
+from .household import Failure, Household, Ready
 from .protocol import Task
-from .supervisor import NO_WORKER, Failure, Household, Ready, Supervisor
+from .supervisor import NO_WORKER, Supervisor
 from .worker import Life, work
 
 __all__ = ["Preforked", "capacity_for", "count_of", "run_workers", "serve"]
@@ -230,9 +231,10 @@ class _House(Household):
             if certificates is not None:
                 _reload(certificates)
 
-    def reloaded(self) -> None:
+    def reloaded(self, new: bool) -> None:
         """Tell systemd."""
-        logger.info("reload: all workers are new")
+        if new:
+            logger.info("reload: all workers are new")
         self._notifier.ready()
 
     def stopping(self) -> None:

@@ -5,93 +5,32 @@ One thread and one loop. What to do is the roster's decision. Knows no app, and 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import os
 import signal
-import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
 
-from ..adapters.channel import Channel
 from ..server.loop import Loop
 from ..server.signals import caught_signals
 from . import words
-from .forking import Seat, fork_worker, how_it_ended
+from .brood import Brood
+from .forking import Seat, send_signal
+from .household import Closable, Failure, Household, Ready
+from .obituary import Obituary
 from .roster import Fate, Member, Roster
+from .vigil import Vigil
 
-__all__ = ["NO_WORKER", "Failure", "Household", "Ready", "Supervisor"]
+__all__ = ["NO_WORKER", "Supervisor"]
 
 logger = logging.getLogger("microsock")
 
 _STOPPED_AT_ONCE = 130
 NO_WORKER = 3
-# How often to look after the workers, at most; and how much longer than its time to drain one may take.
-_LOOK_SECONDS = 1.0
+# How much longer than its time to drain a worker may take.
 _MARGIN_SECONDS = 0.5
 _RETRY_SECONDS = 0.2
-# For the stack of a worker that hangs to be written, before it is killed.
-_STACK_SECONDS = 0.3
-_SLOW_START_SECONDS = 30.0
-
-
-class Household:
-    """What else there is to do in the parent when something happens to a worker, named by its number. Here: nothing."""
-
-    def begins(self, number: int) -> None:
-        """It is about to be forked."""
-
-    def started(self, ready: Ready) -> None:
-        """The first of all serves."""
-
-    def received(self, number: int, message: bytes) -> None:
-        """It sent a message for the bus."""
-
-    def dismissed(self, number: int) -> None:
-        """It was told to leave."""
-
-    def ended(self, number: int, restarts: bool) -> None:
-        """Its process is gone; whether another takes its place."""
-
-    def reloading(self) -> None:
-        """All workers are about to be replaced."""
-
-    def reloaded(self) -> None:
-        """They are."""
-
-    def stopping(self) -> None:
-        """The server is about to end."""
-
-    def reopen(self) -> None:
-        """Reopen the parent's own log files."""
-
-    def release(self) -> None:
-        """In a new worker: close what belongs to the parent."""
-
-
-class Closable(Protocol):
-    """A listening socket, for the parent."""
-
-    def close(self) -> object:
-        """Listen no more."""
-
-
-class Ready(NamedTuple):
-    """What a worker tells once it serves: what its app has, the time it may take to drain, settings it cannot have."""
-
-    summary: str
-    grace: float
-    warnings: list[str]
-
-
-class Failure(NamedTuple):
-    """Why a worker could not begin, and the lines that show where."""
-
-    message: str
-    details: str
 
 
 class Supervisor:
@@ -124,38 +63,41 @@ class Supervisor:
     ) -> None:
         self.roster = Roster(workers, capacity)
         self.loop = loop
-        self.restarts = 0
         self.stopping = False
-        self.failure: Failure | None = None
-        """Why no worker could begin, after status 3."""
-        self._work = work
-        self._timeout = timeout
+        self._obituary = Obituary()
+        self._brood = Brood(
+            work, self.roster, loop, household, heard=self._heard, silent=self._silent, ended=self._ended
+        )
+        self._vigil = Vigil(self.roster, loop, timeout, self._brood.reap)
         self._grace = grace
         self._sockets = sockets
         self._household = household
         self._same_code = same_code
-        self._channels: dict[int, Channel] = {}
         self._notes: deque[Callable[[], object]] = deque()
         self._status: int | None = None
         self._reloading = False
         self._due = True
-        self._looked_at = loop.timers.now()
 
     def run(self) -> int:
         """Keep workers running until all have ended; gives the exit status: 0, 3 if none ever began, or 130."""
         with caught_signals(self._signals(), self.loop.signal_fileno()):
             try:
-                self._look()
+                self._vigil.begin()
                 while self._status is None:
                     # Forked from here, and not from wherever it was found to be due.
                     self._arrange()
                     if self._status is None and not self._notes:
                         self.loop.step(None)
                     while self._notes:
-                        self._notes.popleft()()
+                        _guarded(self._notes.popleft())
                 return self._status
             finally:
                 self._end_all()
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why no worker could begin, after status 3."""
+        return self._obituary.failure
 
     def note(self, call: Callable[[], object]) -> None:
         """Have this done in the next turn; from any thread or signal handler."""
@@ -180,6 +122,8 @@ class Supervisor:
             self._status = status if self.stopping else 0
             return
         self.stopping = True
+        # A signal to the whole group may have ended those first that were about to begin: there is still hope then.
+        self._status = None
         self._household.stopping()
         # The workers' own copies go on to listen until each has accepted what waits.
         for sock in self._sockets:
@@ -187,7 +131,7 @@ class Supervisor:
         for member in self.roster.members.values():
             self._tell(member, words.STOP)
             if member.ready_at is None:
-                self._kill(member, signal.SIGTERM)
+                send_signal(member.pid, signal.SIGTERM)
         seconds = self._grace if within is None else within
         self.loop.timers.call_at(self.loop.timers.now() + seconds + _MARGIN_SECONDS, self._cut)
         self._see_to()
@@ -215,26 +159,23 @@ class Supervisor:
 
     def dump(self) -> None:
         """Have every worker log its connections, topics and stacks."""
-        for member in self.roster.members.values():
-            self._tell(member, words.DUMP)
+        self._brood.tell(words.DUMP)
 
     def reopen(self) -> None:
         """Reopen the log files, here and in every worker."""
         self._household.reopen()
-        for member in self.roster.members.values():
-            self._tell(member, words.REOPEN)
+        self._brood.tell(words.REOPEN)
 
     def send(self, number: int, message: bytes) -> bool:
         """Queue a message for a worker; False if there is no room. One that has just ended misses nothing."""
-        channel = self._channels.get(number)
-        return channel is None or not channel.open or channel.send(message)
+        return self._brood.send(number, message)
 
     def overrun(self, number: int) -> None:
         """A worker does not take what is sent to it: replace it."""
         member = self.roster.members.get(number)
         if member is not None:
             logger.error("worker %d (pid %d) is too far behind the bus; it is replaced", number, member.pid)
-            self._kill(member, signal.SIGKILL)
+            send_signal(member.pid, signal.SIGKILL)
 
     def _signals(self) -> dict[signal.Signals, Callable[[int], object]]:
         stop_int, stop_term = partial(self.stop, status=_STOPPED_AT_ONCE), self.stop
@@ -246,7 +187,7 @@ class Supervisor:
             signal.SIGTTOU: partial(self.add, -1),
             signal.SIGUSR1: self.dump,
             signal.SIGUSR2: self.reopen,
-            signal.SIGCHLD: self._reap,
+            signal.SIGCHLD: self._brood.reap,
         }
         return {signum: partial(_noted, self._notes, call) for signum, call in does.items()}
 
@@ -267,97 +208,59 @@ class Supervisor:
         now = self.loop.timers.now()
         plan = self.roster.plan(now)
         for member in plan.dismiss:
-            self._tell(member, words.LEAVE)
-            self._household.dismissed(member.number)
+            self._dismiss(member)
         for _ in range(plan.begin):
             if not self._begin(now):
                 break
         if self._reloading and not plan.begin and self.roster.is_settled:
-            self._reloading = False
-            self._household.reloaded()
+            self._reloaded(True)
         if plan.again_at is not None:
             self.loop.timers.call_at(plan.again_at, self._see_to)
 
+    def _dismiss(self, member: Member) -> None:
+        self._tell(member, words.LEAVE)
+        if member.ready_at is None:
+            # Its import may take for ever; there is nothing to drain.
+            send_signal(member.pid, signal.SIGTERM)
+        self._household.dismissed(member.number)
+
+    def _reloaded(self, new: bool) -> None:
+        self._reloading = False
+        self._household.reloaded(new)
+
     def _begin(self, now: float) -> bool:
-        ours, theirs = socket.socketpair()
-        number = self.roster.next_number()
-        seat = Seat(number, self.roster.wanted, theirs)
-        self._household.begins(number)
         try:
-            pid = fork_worker(seat, partial(self._let_go, ours), self._work)
+            self._brood.begin(now)
         except OSError as error:
-            ours.close()
-            self._household.ended(number, True)
             logger.error("cannot begin a worker: %s; trying again", error.strerror)
             self.roster.not_forked(now)
             self.loop.timers.call_at(now + _RETRY_SECONDS, self._see_to)
             return False
-        member = self.roster.born(pid, now)
-        heard, gone = partial(self._heard, member), partial(self._silent, member)
-        self._channels[number] = Channel(ours, self.loop, received=heard, closed=gone)
         return True
 
-    def _let_go(self, ours: socket.socket) -> None:
-        # In the worker: nothing of the parent's may stay open here, or its end would not be seen.
-        ours.close()
-        for channel in self._channels.values():
-            channel.forget()
-        self.loop.abandon()
-        self._household.release()
-
-    def _reap(self) -> None:
-        for member in list(self.roster.members.values()):
-            with contextlib.suppress(ChildProcessError):
-                pid, status = os.waitpid(member.pid, os.WNOHANG)
-                if pid:
-                    self._buried(member, status)
-        if os.getpid() == 1:
-            _reap_adopted()
-
-    def _buried(self, member: Member, status: int) -> None:
-        channel = self._channels[member.number]
-        channel.read_out()
-        channel.close()
-        del self._channels[member.number]
+    def _ended(self, member: Member, how: str) -> None:
         was_ready = member.ready_at is not None
         fate = self.roster.died(member, self.loop.timers.now())
         self._household.ended(member.number, fate is Fate.LOST and not self.stopping)
-        if not self.stopping:
-            self._judge(member, fate, how_it_ended(status), was_ready)
         self._see_to()
+        if not self.stopping:
+            self._judge(member, fate, how, was_ready)
 
     def _judge(self, member: Member, fate: Fate, how: str, was_ready: bool) -> None:
         name = f"worker {member.number} (pid {member.pid})"
-        if not was_ready and self.failure is None:
-            self.failure = Failure(f"{name} {how} before it was ready", "")
-        if fate is Fate.LEFT:
-            logger.info("%s has left", name)
-        elif fate is Fate.HOPELESS:
+        self._obituary.ended(name, how, fate, was_ready=was_ready, ever_ready=self.roster.ever_ready)
+        if fate is Fate.HOPELESS:
             self._status = NO_WORKER
         elif fate is Fate.ABANDONED:
-            logger.error("reload: the new app does not come up; the workers from before stay\n%s", self._why())
-        elif was_ready or self.roster.ever_ready:
-            self.restarts += 1
-            logger.error("%s %s; another takes its place%s", name, how, "" if was_ready else f"\n{self._why()}")
-        if self.roster.ever_ready:
-            self.failure = None
-
-    def _why(self) -> str:
-        failure = self.failure
-        return "" if failure is None else "\n".join(filter(None, failure))
+            self._reloaded(False)
 
     def _cut(self) -> None:
         for member in self.roster.members.values():
             logger.warning("worker %d (pid %d) has not ended in its time; it is killed", member.number, member.pid)
-            self._kill(member, signal.SIGKILL)
+            send_signal(member.pid, signal.SIGKILL)
 
     def _end_all(self) -> None:
-        for member in self.roster.members.values():
-            self._kill(member, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(member.pid, 0)
-        for channel in self._channels.values():
-            channel.close()
+        self._brood.end()
         for sock in self._sockets:
             sock.close()
 
@@ -382,9 +285,11 @@ class Supervisor:
         logger.debug("worker %d (pid %d) is ready", member.number, member.pid)
         self._see_to()
 
+    def _silent(self, member: Member) -> None:
+        self._vigil.silent(member)
+
     def _failed(self, member: Member, rest: bytes) -> None:
-        if self.failure is None:
-            self.failure = Failure(**json.loads(rest))
+        self._obituary.cannot_begin(Failure(**json.loads(rest)))
 
     def _beats(self, member: Member, rest: bytes) -> None:
         pass  # to be heard is all
@@ -393,51 +298,10 @@ class Supervisor:
         self.roster.retire(member)
         self._see_to()
 
-    def _silent(self, member: Member) -> None:
-        # It ends, or its channel is broken: then it is of no use.
-        kill = partial(self._kill_if_there, member)
-        self.loop.timers.call_at(self.loop.timers.now() + _LOOK_SECONDS, kill)
-
-    def _look(self) -> None:
-        now = self.loop.timers.now()
-        interval = min(_LOOK_SECONDS, self._timeout / 4)
-        if now - self._looked_at > interval + _LOOK_SECONDS:
-            # We have not run ourselves (a suspended terminal job, a machine asleep): nobody is to blame.
-            for member in self.roster.members.values():
-                member.heard_at = now
-        self._looked_at = now
-        self._reap()
-        for member in list(self.roster.members.values()):
-            self._check(member, now)
-        self.loop.timers.call_at(now + interval, self._look)
-
-    def _check(self, member: Member, now: float) -> None:
-        silent = now - member.heard_at
-        if member.ready_at is None:
-            # Nobody knows how long an import may take.
-            if silent >= _SLOW_START_SECONDS:
-                member.heard_at = now
-                logger.warning("worker %d (pid %d) is not ready after %.0f s", member.number, member.pid, silent)
-        elif silent >= self._timeout:
-            member.heard_at = now
-            text = "worker %d (pid %d) has not turned its loop for %.1f s; its stack follows, and it is killed"
-            logger.error(text, member.number, member.pid, silent)
-            self._kill(member, signal.SIGUSR1)
-            self.loop.timers.call_at(now + _STACK_SECONDS, partial(self._kill_if_there, member))
-
     # Small things.
 
     def _tell(self, member: Member, word: bytes) -> None:
         self.send(member.number, word)
-
-    def _kill(self, member: Member, signum: signal.Signals) -> None:
-        # Not reaped yet, so the number is still its own.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member.pid, signum)
-
-    def _kill_if_there(self, member: Member) -> None:
-        if self.roster.members.get(member.number) is member:
-            self._kill(member, signal.SIGKILL)
 
 
 _HEARD: dict[bytes, Callable[[Supervisor, Member, bytes], None]] = {
@@ -453,8 +317,9 @@ def _noted(notes: deque[Callable[[], object]], call: Callable[[], object], signu
     notes.append(call)
 
 
-def _reap_adopted() -> None:
-    # As a container's first process we inherit other people's orphans.
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+def _guarded(call: Callable[[], object]) -> None:
+    # What fails in the parent must not take all workers with it.
+    try:
+        call()
+    except Exception:
+        logger.exception("unexpected error in the parent of the workers")

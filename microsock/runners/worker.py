@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 
 from ..adapters.channel import Channel, framed
 from ..app import App
-from ..bus import WorkerBus
 from ..errors import SetupError
 from ..server.binding import Bound
 from ..server.dump import dump
@@ -26,11 +25,12 @@ from ..server.service import Service
 from ..server.signals import caught_signals
 from ..settings import Settings, from_environment
 from ..site import Site
+from ..worker_bus import WorkerBus
 from . import words
 from .console import console, reopen_logs, summary
 from .forking import Seat
+from .household import Failure, Ready
 from .protocol import Task
-from .supervisor import Failure, Ready
 
 __all__ = ["Life", "work"]
 
@@ -38,6 +38,8 @@ logger = logging.getLogger("microsock")
 
 _APP_FAILED = 3
 _BEAT_SECONDS = 1.0
+# For the parent to take what is said last; it takes it at once, unless it hangs.
+_LAST_WORDS_SECONDS = 1.0
 # The parent has done what these are for before there was an app.
 _OF_THE_PARENT = (
     "backlog", "reuse_port", "workers", "worker_timeout", "pid_file", "control", "log_config", "bus",
@@ -114,7 +116,7 @@ class _Worker:
                 return _APP_FAILED
             finally:
                 # What was published last, in stop hooks too, is for the others.
-                self._channel.close()
+                self._channel.close(_LAST_WORDS_SECONDS)
                 service.loop.close()
         return 0
 

@@ -180,6 +180,8 @@ class Connection:
 
     def drain(self) -> None:
         """Finish what runs and close; an idle connection has half a second for a request that is on its way."""
+        if self._lingering:
+            self._patience.linger_less()
         if self.closed or self._lingering:
             return
         self._exchange.drain()

@@ -52,6 +52,7 @@ class Listener:
         accepted: called with the socket and address of each new client, and with the certificates if it is to
             speak TLS.
         batch: how many to accept in one turn; few where other workers wait at the same sockets, or one gets them all.
+        shut: accept nobody before ``begin``.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Listener:
         max_connections: int,
         accepted: Callable[[socket.socket, Address, Certificates | None], object],
         batch: int = _BATCH,
+        shut: bool = False,
     ) -> None:
         self.bound = list(bound)
         self.connections = 0
@@ -70,10 +72,16 @@ class Listener:
         self._accepted = accepted
         self._batch = batch
         self._open = True
+        self._shut = shut
         self._pausing = False
         self._pause_seconds = _FIRST_PAUSE
         self._last_log = -_LOG_SECONDS
         self._watches = [loop.watch(each.sock.fileno(), functools.partial(self._accept_batch, each)) for each in bound]
+        self._watch()
+
+    def begin(self) -> None:
+        """Accept from now on, if that was to wait. May be called again."""
+        self._shut = False
         self._watch()
 
     def released(self) -> None:
@@ -107,7 +115,7 @@ class Listener:
 
     def _watch(self) -> None:
         # The one place that decides whether we listen at the moment.
-        wanted = self._open and not self._pausing and self.connections < self._max_connections
+        wanted = self._open and not self._shut and not self._pausing and self.connections < self._max_connections
         for watch in self._watches:
             watch.want(wanted, False)
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Patience"]
 
-# How long the peer may take to close after we have, and an idle connection to send one more request while draining.
-_LINGER, _DRAIN = 1.0, 0.5
+# How long the peer may take to close after we have, and while draining, when an idle connection has half a second to
+# send one more request: all is to be over within a second of the last answer.
+_LINGER, _LINGER_DRAINING, _DRAIN = 1.0, 0.25, 0.5
 # How many times within the write timeout to see whether the peer takes anything.
 _LOOKS = 8
 
@@ -89,7 +90,17 @@ class Patience:
         for name in ("wait", "write", "ping", "pong"):
             self._deadlines.clear(name)
         self._outbound = self._from_here(self._connection.acknowledged)
-        self._deadlines.set("linger", self._now() + _LINGER)
+        self._deadlines.set("linger", self._now() + self._linger_seconds)
+
+    def linger_less(self) -> None:
+        """The server stops while we wait for the peer to close."""
+        until = self._deadlines.get("linger")
+        if until is not None:
+            self._deadlines.set("linger", min(until, self._now() + self._linger_seconds))
+
+    @property
+    def _linger_seconds(self) -> float:
+        return _LINGER_DRAINING if self._site.draining and not self._site.leaving else _LINGER
 
     def end(self) -> None:
         """Nothing is waited for any more."""
@@ -167,7 +178,7 @@ class Patience:
         if taken or progress.stuck(timeout) or progress.too_slow(timeout, self._settings.min_rate):
             self._connection.abort()
         else:
-            self._deadlines.set("linger", self._now() + _LINGER)
+            self._deadlines.set("linger", self._now() + self._linger_seconds)
 
     # Whether a WebSocket's peer is still there (RFC 6455 section 5.5.2).
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import math
@@ -10,7 +11,9 @@ import signal
 import socket as _socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +35,9 @@ from .signals import StoppedAtOnce, stop_signals
 from .systemd import Notifier
 
 __all__ = ["Server"]
+
+# What a server that nobody has shut down gives its connections when the program ends.
+_AT_EXIT_SECONDS = 1.0
 
 
 class Server:
@@ -87,6 +93,10 @@ class Server:
         self._stopping = False
         self._stop_workers: Callable[[float], object] | None = None
         self._control: ControlServer | None = None
+        # A fork copies all of this. Only the process that takes the turns, from the first on, may end it.
+        self._owner = os.getpid()
+        self._owned = False
+        self._at_exit = partial(_end, weakref.ref(self))
         if autostart:
             self.start()
 
@@ -140,8 +150,11 @@ class Server:
 
         What is still open after the ``grace`` setting is cut; with ``kill`` after ``timeout`` seconds. From
         another thread, a signal handler or a handler of the app it only asks, and returns at once. Where nobody
-        is in ``run`` or ``step``, it takes the turns itself, for ``timeout`` seconds at most.
+        is in ``run`` or ``step``, it takes the turns itself, for ``timeout`` seconds at most. In a process that was
+        forked from the one that serves it does nothing.
         """
+        if os.getpid() != self._owner:
+            return
         service = self._service
         if self._stop_workers is not None:
             self._stop_workers(timeout if kill else self.settings.grace)
@@ -169,6 +182,8 @@ class Server:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if os.getpid() != self._owner:
+            return
         self.shutdown()
         # If another thread is in run(), that comes to its end first.
         with self._turn(wait=True) as service:
@@ -266,6 +281,18 @@ class Server:
         """What it is in the middle of, as text for a log. For the thread that serves, before or between its turns."""
         return dump(self._started())
 
+    def _end_at_exit(self) -> None:
+        # Nobody has shut it down, and the program ends: so that stop hooks run and clients are told.
+        if os.getpid() != self._owner:
+            return
+        self.shutdown(kill=True, timeout=_AT_EXIT_SECONDS)
+        if self._turns.acquire(timeout=_AT_EXIT_SECONDS * 2):
+            try:
+                if self._service is not None and not self._service.finished:
+                    self._service.stop_at_once()
+            finally:
+                self._leave_turns()
+
     def __repr__(self) -> str:
         return f"<Server {shown(self.address)}>"
 
@@ -276,6 +303,7 @@ class Server:
             self._addresses = [each.address for each in bound]
             self._urls = [each.url for each in bound]
             self._service = Service(self.app, self.settings, bound)
+            atexit.register(self._at_exit)
             try:
                 self.listen_for_commands(by_default=False)
             except BindError:
@@ -321,6 +349,8 @@ class Server:
     def _turn(self, wait: bool) -> Iterator[Service]:
         if not self._take_turns(wait):
             raise RuntimeError("this server is run already, by another thread or by the caller of this handler")
+        if not self._owned:
+            self._owned, self._owner = True, os.getpid()
         try:
             yield self._started()
         finally:
@@ -336,8 +366,14 @@ class Server:
         if self._service is not None and self._service.finished:
             self._close_control()
             self._service.loop.close()
+            atexit.unregister(self._at_exit)
         self._driver = None
         self._turns.release()
+
+
+def _end(server: weakref.ref[Server]) -> None:
+    if (living := server()) is not None:
+        living._end_at_exit()
 
 
 @contextlib.contextmanager

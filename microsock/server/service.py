@@ -37,6 +37,9 @@ __all__ = ["Service"]
 
 logger = logging.getLogger("microsock")
 
+# How long clients wait at most for the bus to have all that was published before.
+_WELCOME_SECONDS = 5.0
+
 
 class Service:
     """Serves an app on sockets that listen already, from ``step`` to ``step``, until ``finished``.
@@ -74,6 +77,8 @@ class Service:
             self.loop,
             max_connections=connection_limit(settings.max_connections),
             accepted=self.reception.receive,
+            # The other workers serve meanwhile; this one does once it has what was published before.
+            shut=self.parts.bus is not None,
             **({"batch": 1} if self.parts.workers > 1 else {}),
         )
         self.watchdog = Watchdog(
@@ -190,6 +195,10 @@ class Service:
             self.site.app.detach(self.site)
             raise SetupError(f"on_start raised {type(error).__name__}: {error}") from error
         self.watchdog.start()
+        if self.parts.bus is not None:
+            # Late is better than never: without a welcome in time, history and retained values come when they come.
+            self.loop.timers.call_at(self.loop.timers.now() + _WELCOME_SECONDS, self.listener.begin)
+            self.site.bus.when_ready(self.listener.begin)
 
     def _welcome(self, transport: SocketTransport, client: Address, scheme: str) -> None:
         connection = Connection(

@@ -29,7 +29,7 @@ def descriptor_of(name: str, environ: Mapping[str, str] = os.environ) -> int:
 
     Raises ``BindError`` if no socket of that name was handed over.
     """
-    if name.isdecimal():
+    if name.isdecimal() and len(name) < 10:  # what a descriptor can be
         return int(name)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     found = [number for number, its in zip(_descriptors(environ), names, strict=False) if its == name]

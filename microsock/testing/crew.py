@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..board import private_board
-from ..bus import Bus, WorkerBus
+from ..bus import Bus
 from ..errors import SetupError
 from ..jobs import Job
 from ..limits import MemoryStore
@@ -23,6 +23,7 @@ from ..settings import resolve
 from ..site import Site
 from ..status import Standing
 from ..websocket import WebSocket
+from ..worker_bus import WorkerBus
 from .inline import InlineExecutor
 
 if TYPE_CHECKING:

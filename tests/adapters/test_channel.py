@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -135,3 +136,33 @@ def test_a_forgotten_channel_leaves_the_other_processs_loop_alone(ends: Ends) ->
     assert not ends.one.open
     ends.turn(lambda: ends.closed)
     assert ends.closed == ["other"]
+
+
+def test_what_is_said_last_is_waited_for_while_the_other_end_takes_it() -> None:
+    one, other = socket.socketpair()
+    loop, taken = Loop(), bytearray()
+    channel = Channel(one, loop, received=lambda message: None, closed=lambda: None)
+
+    def take() -> None:
+        while data := other.recv(64 << 10):
+            taken.extend(data)
+
+    reader = threading.Thread(target=take)
+    with other:
+        channel.send(b"x" * (4 << 20))
+        reader.start()
+        channel.close(within=10)
+        reader.join()
+    loop.close()
+    assert len(taken) == 4 + (4 << 20)
+
+
+def test_an_end_that_takes_nothing_is_not_waited_for_any_longer() -> None:
+    one, other = socket.socketpair()
+    loop = Loop()
+    channel = Channel(one, loop, received=lambda message: None, closed=lambda: None)
+    with other:
+        channel.send(b"x" * (4 << 20))
+        channel.close(within=0.05)
+    loop.close()
+    assert not channel.open

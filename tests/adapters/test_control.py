@@ -8,9 +8,12 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -233,6 +236,35 @@ def test_the_socket_is_its_users_alone(place: Place) -> None:
     assert os.listdir(place.server.path.parent) == ["control.sock"]  # noqa: PTH208
 
 
+def test_another_user_is_not_heard_even_where_the_file_lets_him() -> None:
+    if os.geteuid() != 0:
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("only root can be another user")
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        place = Place(Path(folder, "control.sock"))
+        place.server.path.chmod(0o666)
+        heard = [place.during(partial(stranger_asks, place.server.path, user)) for user in (65534, 0)]
+        place.server.close()
+        place.loop.close()
+    assert heard == ["", '{"ok": true, "status": {"connections": 3}}\n']
+
+
+def stranger_asks(path: Path, user: int) -> str:
+    script = """
+import socket, sys
+with socket.socket(socket.AF_UNIX) as sock:
+    sock.connect(sys.argv[1])
+    try:
+        sock.sendall(b'{"command": "status"}\\n')
+        print(sock.makefile().read(), end="")
+    except ConnectionError:
+        pass  # hung up on before it could ask
+"""
+    words = ["/usr/bin/env", "python3", "-c", script, str(path)]
+    found = subprocess.run(words, user=user, cwd="/", capture_output=True, text=True, timeout=DEADLINE, check=True)
+    return found.stdout
+
+
 def test_it_takes_its_file_away_at_the_end(place: Place) -> None:
     place.server.close()
     place.server.close()
@@ -291,6 +323,17 @@ def test_nobody_there_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.M
         control_client.status(tmp_path / "x.sock")
     with pytest.raises(ConnectionError, match=r"^no server at port 4242 \(no control socket answers at .*4242\.sock: "):
         control_client.stop(4242)
+
+
+def test_a_server_whose_loop_is_held_is_told_from_one_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control_client, "_SECONDS", 0.05)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as silent:
+        silent.bind(str(tmp_path / "silent.sock"))
+        silent.listen()
+        with pytest.raises(NoServer, match="is there but does not answer: a handler may hold it"):
+            control_client.status(tmp_path / "silent.sock")
 
 
 def test_the_settings_say_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

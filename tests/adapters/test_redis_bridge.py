@@ -37,10 +37,11 @@ class Owner:
     def says(self, frame: bytes) -> None:
         self.sock.sendall(framed(frame))
 
-    def hears(self, kind: bytes) -> bytes:
-        """The body of the next frame of a kind; others are passed over."""
+    def hears(self, kind: bytes, but: bytes = b"") -> bytes:
+        """The body of the next frame of a kind; others are passed over, except for one that must not come."""
         while True:
             frame = self._exactly(int.from_bytes(self._exactly(4), "big"))
+            assert frame[:1] != but
             if frame[:1] == kind:
                 return frame[1:]
 
@@ -93,6 +94,23 @@ def test_messages_that_are_missing_between_two_numbers_are_counted(
         client.incrby("microsock:0:number", 3)
     publish(one, "fifth")
     assert other.hears(b"g") == b"3"
+
+
+def test_what_others_write_into_our_channels_is_a_gap_and_no_more(
+    owner: Callable[[str], Owner], redis_server: RedisServer
+) -> None:
+    one, other = owner("one"), owner("other")
+    publish(one, "first")
+    other.hears(b"m")
+    deep = b"[" * 100_000
+    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        for nonsense in (b"", b"hello", b"x:one:00:y", b"1:other:xyz:y", b"1:\xff:00:y", b":::"):
+            client.publish("microsock:0:messages", nonsense)
+            assert other.hears(b"g", but=b"d") == b"1"
+        for nonsense in (b"", b"{", b"7", b"[]", b"{}", b'{"host": 7}', b'{"host": "x", "counts": 7}', b"\xff", deep):
+            client.publish("microsock:0:hosts", nonsense)
+    message = publish(one, "second")
+    assert other.hears(b"m", but=b"d") == ELSEWHERE + message
 
 
 def test_a_connection_that_redis_closes_is_made_anew(owner: Callable[[str], Owner], redis_server: RedisServer) -> None:

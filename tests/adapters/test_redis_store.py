@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import queue
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 from redis_server import RedisServer, redis_server
@@ -129,6 +131,73 @@ def test_or_refuse_all(counting: Callable[..., Counting], redis_server: RedisSer
     redis_server.stop()
     each = counting("closed")
     assert {each.hit() for _ in range(5)} == {Verdict(False, 0, 1.0, away=True)}
+
+
+class Liar:
+    """Speaks as Redis does, and says the same nonsense to every script."""
+
+    def __init__(self, nonsense: bytes) -> None:
+        self._nonsense = nonsense
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"redis://127.0.0.1:{self._server.getsockname()[1]}/0"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._server.accept()[0],), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, client.makefile("rb") as lines:
+            while count := lines.readline()[1:]:
+                words = [lines.read(int(lines.readline()[1:]) + 2) for _ in range(int(count))]
+                client.sendall(self._nonsense if words[0] == b"EVALSHA\r\n" else b"+OK\r\n")
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"+OK\r\n",
+        b"$-1\r\n",
+        b"*1\r\n:1\r\n",
+        b"*3\r\n:1\r\n$1\r\nx\r\n$-1\r\n",
+        b"*3\r\n:1\r\n:1\r\n:" + b"9" * 400 + b"\r\n",
+        b"-NOSCRIPT no\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    ],
+)
+def test_an_answer_that_is_none_counts_as_no_answer(nonsense: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with ExitStack() as stack:
+        liar = Liar(nonsense)
+        stack.callback(liar.close)
+        each = Counting(liar.url)
+        stack.callback(each.store.close)
+        assert [each.hit().remaining for _ in range(3)] == [9, 8, 7]
+        time.sleep(0.5)  # for it to try again
+        assert [each.hit().remaining for _ in range(3)] == [6, 5, 4]
+    assert caplog.text.count("\n") == 1
+
+
+def test_a_redis_that_answers_and_cannot_write_is_away_and_fills_no_log(
+    counting: Callable[..., Counting], redis_server: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    each = counting()
+    assert each.hit().remaining == 9
+    with connect(each.place, 5.0) as client:
+        client.config_set("min-replicas-to-write", 1)
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline:
+            assert each.hit(rate=Rate(10**6, 60.0)).allowed
+        assert caplog.text.count("no answer from") == 1
+        assert "is back after" not in caplog.text
+        client.config_set("min-replicas-to-write", 0)
+        while "is back after" not in caplog.text:
+            each.hit(b"other", Rate(10**6, 60.0))
+    assert each.hit().remaining == 8
 
 
 def test_who_cannot_wait_is_counted_here(counting: Callable[..., Counting]) -> None:

@@ -17,7 +17,7 @@ _SPREAD = r"([\d,.]+) \(([\d,.]+)–([\d,.]+)\)"
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks", "websocket", "--here", *arguments]
+    command = [sys.executable, "-m", "benchmarks", *arguments, "--here"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -37,7 +37,7 @@ def spread(cell: str) -> list[float]:
 @pytest.mark.server
 def test_a_short_run_of_the_echo_fills_the_page_with_figures_that_belong_together(tmp_path: Path) -> None:
     options = ["--peers", "microsock", "--only", "echo32", "--pairs", "2", "--seconds", "0.3", "--no-plot"]
-    done = run(*options, "--output", str(tmp_path))
+    done = run("websocket", *options, "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
 
     [row] = rows((tmp_path / "websocket.md").read_text(), "Echo of 32 bytes of text")
@@ -57,8 +57,25 @@ def test_a_short_run_of_the_echo_fills_the_page_with_figures_that_belong_togethe
         assert sample["busy"] < 110
 
 
+@pytest.mark.server
+def test_a_short_run_over_http_asks_in_every_way_and_fills_the_page(tmp_path: Path) -> None:
+    cases = "bare,unique,post,body64k,pipelined,connect"
+    options = ["--peers", "microsock", "--only", cases, "--pairs", "1", "--seconds", "0.1", "--no-plot"]
+    done = run("http", *options, "--output", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+
+    page = (tmp_path / "http.md").read_text()
+    assert "every answer is checked" in page
+    samples = json.loads((tmp_path / "http.json").read_text())["samples"]
+    assert list(samples) == cases.split(",")
+    for [sample] in (by_peer["microsock"] for by_peer in samples.values()):
+        assert sample["rate"] > 0
+        assert 0 < sample["p50"] <= sample["p99"]
+
+
+@pytest.mark.parametrize("suite", ["http", "websocket"])
 @pytest.mark.parametrize(("option", "value"), [("--peers", "nobody"), ("--only", "echo33")])
-def test_a_name_that_is_none_is_refused_with_those_there_are(option: str, value: str) -> None:
-    done = run(option, value)
+def test_a_name_that_is_none_is_refused_with_those_there_are(suite: str, option: str, value: str) -> None:
+    done = run(suite, option, value)
     assert done.returncode == 2
     assert f"there is no {value}; choose from " in done.stderr

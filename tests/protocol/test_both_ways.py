@@ -24,7 +24,19 @@ from microsock.request import Address, Request
 
 METHODS = ["GET"] * 6 + ["HEAD", "HEAD", "POST", "POST", "PUT", "OPTIONS", "CONNECT", "get", "PRI", "N$!", ""]
 TARGETS = ["/", "/", "/users/42?q=a%20b&c", "/%2f/\"x'[]|^`{}", "*", "//x", "http://b/c", "a:443", "/#x", "/ x", "/\t"]
-TARGETS += ["/" + "x" * 300, "/ü", "", "?", "/\x7f"]
+TARGETS += [
+    "/" + "x" * 300,
+    "/ü",
+    "",
+    "?",
+    "/\x7f",
+    "/\xe9?\xff",
+    "HTTP://B:8/c?d",
+    "http://",
+    "http://u@b/",
+    "https://b",
+]
+TARGETS += ["/%", "/%zz", "/\\..\\", "/../..", "/;x", "//b@c/", "/\x0b", "/\r", "/\n", "/?#"]
 VERSIONS = ["HTTP/1.1"] * 12 + ["HTTP/1.0", "HTTP/2.0", "http/1.1", "HTTP/1.1 ", "HTTP/1.10", ""]
 HOSTS = ["Host: a"] * 16 + [
     "host:a",
@@ -36,6 +48,18 @@ HOSTS = ["Host: a"] * 16 + [
     "Host: a b",
 ]
 HOSTS += ["Host: u@a", "Host: a:99999", "Host: \xfc", "Host : a", "X: y", "Host: a\r\nHost: a", "Host: a\r\nhost: b"]
+HOSTS += [
+    "hOsT:a",
+    "Host: a.",
+    "Host: %61",
+    "Host: a:",
+    "Host: a:b",
+    "Host: a\t",
+    "Host:\xa0a",
+    "Host: [::1",
+    "Host: a/b",
+]
+HOSTS += ["Host: a\r\nhOsT: a", "Host\t: a", "Host: a\tb", "Host: [::1%25eth0]", "Host: ::1", "Host: _a", "Host: *"]
 LINES = [
     "Accept: */*", "User-Agent: Mozilla/5.0 (X11; Linux x86_64) Gecko", "Accept-Encoding: gzip, deflate, br", "X:",
     "X-Empty: ", "X-Tab: a\tb \t", "Cookie: a=b; c=d", "Authorization: Basic eA==", "X-Long: " + "y" * 600,
@@ -47,6 +71,21 @@ LINES = [
     "Content-Length: 0x5", "Content-Length: 12", "Content-Length: 2000", "Content-Length: " + "9" * 23,
     "Content-Length: 5\r\nContent-Length: 5", "X\x00: y", "X: \x0b", "X: a\rb", "X: a\nb", "X : y", " folded: x",
     ": x", "no colon", "X(y): z", "X: \xe9t\xe9", "X: \x7f", "Trailer: x", "X: a\r\n b", "ü: x",
+    "Content-Length: 5 \t", "Content-Length:\t5", "Content-Length:", "Content-Length: -5", "Content-Length: 5_0",
+    "Content-Length: 5;", "Content-Length: \xb5", "Content-Length: 5\xa0", "Content-Length: 1e1",
+    "Content-Length: 5\t5",
+    "Content-Length : 5", "Content-Length\t: 5", "Content-Length: 0005", "Content-Length: " + "0" * 19,
+    "Content-Length: " + "9" * 19, "Content-Length: " + "0" * 19 + "5", "content_length: 5", "Content-Lengt\xe8: 5",
+    "Connection: close\t", "Connection: keep-alive, close", "Connection: close,", "Connection: CLOSE",
+    "Connection: content-length", "Connection: keep-alive\r\nConnection: close", "Connection: \xe9",
+    "Connection : close",
+    "Proxy-Connection: close", "Transfer-Encoding: Chunked", "Transfer-Encoding: chunked ",
+    "Transfer-Encoding : chunked",
+    "Transfer-Encoding:\tchunked", "Transfer-Encoding: \xa0chunked", "Transfer-Encoding: chunked\x0b",
+    "Transfer-Encoding: identity", "Transfer-Encoding:", "Transfer_Encoding: chunked", "Transfer-Encoding: x, chunked",
+    "Transfer-Encoding: chunked, chunked", "Transfer-Encoding: chunked\r\nTransfer-Encoding: x", "Expect:",
+    "Expect: 100-Continue", "Expect: 100-continue\r\nExpect: 100-continue", "Upgrade: websocket", "Upgrade:",
+    "\tX: folded", "X:\x80\xff", "\xa0X: y", "X\xa0: y", "X: a\x85b", ":", "", "X", "=: x", "X: \t \t",
 ]  # fmt: skip
 BODIES = [
     b"", b"", b"", b"hello", b"hello", b"hell", b"hello world!", b"5\r\nhello\r\n0\r\n\r\n", b"0\r\n\r\n",
@@ -124,6 +163,18 @@ def random_reply(rng: random.Random) -> Reply:
     )
 
 
+def at_the_limits(rng: random.Random) -> tuple[bytes, Limits]:
+    """A request whose head, longest line or number of lines is just what is allowed, or one less or more."""
+    raw = rng.choice((calm_request, random_request))(rng)
+    head = raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    lines = head.split(b"\r\n")
+    return raw, Limits(
+        rng.choice((8190, max(map(len, lines)) + rng.randint(-2, 3))),
+        rng.choice((16384, len(head) + rng.randint(-3, 3))),
+        rng.choice((100, max(0, len(lines) - 3 + rng.randint(-1, 1)))),
+    )
+
+
 def pieces_of(rng: random.Random, data: bytes) -> list[bytes]:
     places = sorted(rng.randrange(len(data) + 1) for _ in range(rng.choice((0, 0, 0, 1, 3, 20))))
     return [data[start:end] for start, end in pairwise([0, *places, len(data)]) if end > start]
@@ -188,6 +239,8 @@ def compare(seed: int) -> None:
     parts = pieces_of(rng, data if rng.random() < 0.5 else mutated(rng, data))
     parts += [b""] if rng.random() < 0.3 else []
     both(parts, rng.choice(LIMITS), seed)
+    raw, limits = at_the_limits(rng)
+    both(pieces_of(rng, raw), limits, seed)
 
 
 def both(parts: list[bytes], limits: Limits, seed: int) -> None:

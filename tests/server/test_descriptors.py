@@ -46,6 +46,11 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def tree(pid: int) -> list[int]:
+    """A process and its children."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+
+
 def wait_until_all_are_closed(clients: list[socket.socket]) -> None:
     with selectors.DefaultSelector() as selector:
         for client in clients:
@@ -84,3 +89,36 @@ def test_more_clients_than_descriptors(arguments: list[str], message: str, tmp_p
     assert len(lines) <= seconds + 2
     # Opening and closing 150 connections takes a tenth of that; a loop that spins, all the seconds there are.
     assert used <= 0.25, f"{used:.2f} s of CPU in {seconds:.1f} s"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "max_connections is reached (32); new clients wait"),
+        (["--max-connections", "1000"], "cannot accept a connection: Too many open files"),
+    ],
+)
+def test_more_clients_than_two_workers_have_descriptors(arguments: list[str], message: str, tmp_path: Path) -> None:
+    with server_with_64_descriptors(tmp_path, "-w", "2", *arguments) as (process, port):
+        time.sleep(0.5)  # the second worker
+        pids = tree(process.pid)
+        assert len(pids) == 3
+        began, used = time.monotonic(), sum(map(cpu_seconds, pids))
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(CLIENTS)]
+        wait_until_all_are_closed(clients)
+        seconds = time.monotonic() - began
+        used = sum(map(cpu_seconds, pids)) - used
+        assert tree(process.pid) == pids, "a worker was lost"
+        for _ in range(10):
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
+                client.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                assert client.recv(65536).endswith(b"PONG")
+        process.terminate()
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    lines = err.splitlines()
+    assert lines
+    assert all(message in line for line in lines), err
+    # Each worker speaks for itself, once a second at most.
+    assert len(lines) <= 2 * (seconds + 2)
+    assert used <= 0.5, f"{used:.2f} s of CPU in {seconds:.1f} s"

@@ -81,6 +81,23 @@ def test_a_websocket_is_told_1001() -> None:
     assert frame.payload[:2] == (1001).to_bytes(2, "big")
 
 
+def test_a_peer_that_does_not_hang_up_is_not_waited_for_as_long_as_at_other_times() -> None:
+    # So that all is over within a second: half of one for an idle connection's request, and this.
+    client, idle = asked(Sample().app, ask())
+    ended = client.raw_connection()
+    ended.send(ask("/", "Connection: close"))
+    for each in (idle, ended):
+        each.receive()
+    client.world.drain()
+    client.advance(0.25)
+    assert ended.closed
+    client.advance(0.25)
+    idle.receive()
+    assert (idle.ended, idle.closed) == (True, False)
+    client.advance(0.25)
+    assert idle.closed
+
+
 def test_one_that_lingers_already_goes_on_lingering() -> None:
     client, connection = asked(Sample().app, ask("/", "Connection: close"))
     connection.receive()

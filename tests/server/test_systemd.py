@@ -52,8 +52,9 @@ def test_a_socket_has_a_number_or_the_name_of_its_unit() -> None:
     assert descriptor_of("admin", environ) == 4
     with pytest.raises(BindError, match="no socket of that name; there are web, admin"):
         descriptor_of("shop", environ)
-    with pytest.raises(BindError, match=r"no socket of that name$"):
-        descriptor_of("shop", {})
+    for name in ("shop", "9" * 20):
+        with pytest.raises(BindError, match=r"no socket of that name$"):
+            descriptor_of(name, {})
 
 
 def test_a_server_started_by_socket_activation_listens_there_by_itself(tmp_path: Path, manager: socket.socket) -> None:

@@ -1,0 +1,128 @@
+"""The worker processes of one parent and the channels to them: forked, spoken to, buried when they have ended.
+
+Decides nothing: who is to begin and what an end means is the supervisor's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable
+from functools import partial
+
+from ..adapters.channel import Channel
+from ..server.loop import Loop
+from .forking import Seat, fork_worker, how_it_ended, send_signal
+from .household import Household
+from .roster import Member, Roster
+
+__all__ = ["Brood"]
+
+
+class Brood:
+    """All that live, as the roster names them.
+
+    Args:
+        work: what each worker does; it ends the process with the status it gives.
+        roster: of the workers.
+        loop: the parent's.
+        household: told before one begins, and what to release in it.
+        heard: called with what a worker says.
+        silent: called when a worker has closed its channel.
+        ended: called with a worker whose process is gone, and how it ended, in words.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[Seat], int],
+        roster: Roster,
+        loop: Loop,
+        household: Household,
+        *,
+        heard: Callable[[Member, bytes], object],
+        silent: Callable[[Member], object],
+        ended: Callable[[Member, str], object],
+    ) -> None:
+        self._work = work
+        self._roster = roster
+        self._loop = loop
+        self._household = household
+        self._heard = heard
+        self._silent = silent
+        self._ended = ended
+        self._channels: dict[int, Channel] = {}
+
+    def begin(self, now: float) -> None:
+        """Fork a worker into the lowest seat that is free. Raises ``OSError`` where that cannot be had."""
+        number = self._roster.next_number()
+        pid, ours = self._fork(number)
+        member = self._roster.born(pid, now)
+        heard, silent = partial(self._heard, member), partial(self._silent, member)
+        self._channels[number] = Channel(ours, self._loop, received=heard, closed=silent)
+
+    def send(self, number: int, message: bytes) -> bool:
+        """Queue a message for a worker; False if there is no room. One that has just ended misses nothing."""
+        channel = self._channels.get(number)
+        return channel is None or not channel.open or channel.send(message)
+
+    def tell(self, word: bytes) -> None:
+        """Send a word to all."""
+        for number in self._roster.members:
+            self.send(number, word)
+
+    def reap(self) -> None:
+        """Bury those whose processes have ended."""
+        for member in list(self._roster.members.values()):
+            try:
+                pid, status = os.waitpid(member.pid, os.WNOHANG)
+            except ChildProcessError:
+                # Somebody else in this program has waited for it, and was told how it ended.
+                self._bury(member, "has ended")
+                continue
+            if pid:
+                self._bury(member, how_it_ended(status))
+        if os.getpid() == 1:
+            self._reap_adopted()
+
+    def end(self) -> None:
+        """Kill all that are left, and wait for them."""
+        for member in self._roster.members.values():
+            send_signal(member.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(member.pid, 0)
+        for channel in self._channels.values():
+            channel.close()
+
+    def _fork(self, number: int) -> tuple[int, socket.socket]:
+        ours, theirs = socket.socketpair()
+        self._household.begins(number)
+        try:
+            return fork_worker(Seat(number, self._roster.wanted, theirs), partial(self._let_go, ours), self._work), ours
+        except OSError:
+            ours.close()
+            self._household.ended(number, False)
+            raise
+
+    def _let_go(self, ours: socket.socket) -> None:
+        # In the worker: nothing of the parent's may stay open here, or its end would not be seen.
+        ours.close()
+        for channel in self._channels.values():
+            channel.forget()
+        self._loop.abandon()
+        self._household.release()
+
+    def _reap_adopted(self) -> None:
+        # As a container's first process we inherit other people's orphans.
+        with contextlib.suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                for member in list(self._roster.members.values()):
+                    if member.pid == ended[0]:
+                        self._bury(member, how_it_ended(ended[1]))
+
+    def _bury(self, member: Member, how: str) -> None:
+        channel = self._channels.pop(member.number)
+        channel.read_out()
+        channel.close()
+        self._ended(member, how)

@@ -1,0 +1,66 @@
+"""What the parent of preforked workers tells the rest of the parent, and what its workers tell it when they begin.
+
+Knows no process: only numbers of workers, and what has happened to them.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+__all__ = ["Closable", "Failure", "Household", "Ready"]
+
+
+class Household:
+    """What else there is to do in the parent when something happens to a worker, named by its number. Here: nothing."""
+
+    def begins(self, number: int) -> None:
+        """It is about to be forked."""
+
+    def started(self, ready: Ready) -> None:
+        """The first of all serves."""
+
+    def received(self, number: int, message: bytes) -> None:
+        """It sent a message for the bus."""
+
+    def dismissed(self, number: int) -> None:
+        """It was told to leave."""
+
+    def ended(self, number: int, restarts: bool) -> None:
+        """Its process is gone; whether another takes its place."""
+
+    def reloading(self) -> None:
+        """All workers are about to be replaced."""
+
+    def reloaded(self, new: bool) -> None:
+        """They are; or, if not ``new``, the ones from before stay, since none of the new ones came up."""
+
+    def stopping(self) -> None:
+        """The server is about to end."""
+
+    def reopen(self) -> None:
+        """Reopen the parent's own log files."""
+
+    def release(self) -> None:
+        """In a new worker: close what belongs to the parent."""
+
+
+class Closable(Protocol):
+    """A listening socket, for the parent."""
+
+    def close(self) -> object:
+        """Listen no more."""
+
+
+class Ready(NamedTuple):
+    """What a worker tells once it serves: what its app has, the time it may take to drain, settings it cannot have."""
+
+    summary: str
+    grace: float
+    warnings: list[str]
+
+
+class Failure(NamedTuple):
+    """Why a worker could not begin, and the lines that show where."""
+
+    message: str
+    details: str

@@ -1,0 +1,191 @@
+"""The parent with workers that do next to nothing: what becomes of it when much or something odd happens to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from microsock.adapters.channel import framed
+from microsock.runners import words
+from microsock.runners.forking import Seat
+from microsock.runners.household import Household, Ready
+from microsock.runners.supervisor import Supervisor
+from microsock.server.loop import Loop
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
+
+READY = framed(words.READY + json.dumps(Ready("no routes", 1.0, [])._asdict()).encode())
+
+
+class Home(Household):
+    """Notes what it is told; tests put functions in the place of what is to happen then."""
+
+    def __init__(self) -> None:
+        self.ends: list[int] = []
+        self.messages: list[bytes] = []
+        self.on_started: Callable[[], object] = lambda: None
+        self.on_ended: Callable[[], object] = lambda: None
+        self.on_reloaded: Callable[[], object] = lambda: None
+
+    def started(self, ready: Ready) -> None:
+        self.on_started()
+
+    def ended(self, number: int, restarts: bool) -> None:
+        self.ends.append(number)
+        self.on_ended()
+
+    def received(self, number: int, message: bytes) -> None:
+        self.messages.append(message)
+
+    def reloaded(self, new: bool) -> None:
+        self.on_reloaded()
+
+
+def obedient(seat: Seat) -> int:
+    """Serves nobody, and leaves when it is told anything, or its parent is gone."""
+    seat.sock.sendall(READY)
+    seat.sock.recv(1)
+    return 0
+
+
+def supervised(home: Home, work: Callable[[Seat], int] = obedient, workers: int = 2) -> Supervisor:
+    loop = Loop()
+    made = Supervisor(
+        work, workers=workers, capacity=24, timeout=30, grace=5, loop=loop, sockets=[], household=home
+    )  # fmt: skip
+    # Whatever goes wrong, the test ends.
+    loop.timers.call_at(loop.timers.now() + 20, lambda: made.stop(at_once=True))
+    return made
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def children() -> str:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
+
+
+def test_after_hundreds_of_workers_no_descriptor_and_no_zombie_is_left() -> None:
+    home, before, during = Home(), (descriptors(), children()), set[int]()
+    server = supervised(home)
+
+    def again() -> None:
+        during.add(descriptors())
+        if len(home.ends) < 200:
+            server.note(server.reload)
+        else:
+            server.note(server.stop)
+
+    home.on_started = lambda: server.note(server.reload)
+    home.on_reloaded = again
+    assert server.run() == 0
+    server.loop.close()
+    assert len(home.ends) >= 200
+    assert max(during) - min(during) <= 2
+    assert (descriptors(), children()) == before
+
+
+def test_what_a_killed_worker_had_sent_by_half_is_no_message(tmp_path: Path) -> None:
+    marker = tmp_path / "died"
+
+    def work(seat: Seat) -> int:
+        if marker.exists():
+            return obedient(seat)
+        marker.touch()
+        seat.sock.sendall(READY + framed(b"Pwhole") + framed(b"P" + bytes(1000))[:500])
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+    home = Home()
+    server = supervised(home, work, workers=1)
+    home.on_ended = lambda: server.loop.timers.call_at(server.loop.timers.now() + 0.5, server.stop)
+    assert server.run() == 0
+    server.loop.close()
+    assert home.messages == [b"Pwhole"]
+    assert home.ends[0] == 1
+
+
+def test_a_worker_that_somebody_else_has_waited_for_is_replaced_all_the_same() -> None:
+    home = Home()
+    server = supervised(home, workers=1)
+    reborn: list[int] = []
+
+    def bury() -> None:
+        (pid,) = server.pids()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+    def look() -> None:
+        reborn.extend(server.pids())
+        server.stop()
+
+    home.on_started = lambda: server.note(bury)
+    home.on_ended = lambda: server.loop.timers.call_at(server.loop.timers.now() + 0.5, look)
+    assert server.run() == 0
+    server.loop.close()
+    assert len(reborn) == 1
+
+
+def test_an_error_in_the_parent_does_not_end_the_workers(caplog: pytest.LogCaptureFixture) -> None:
+    home = Home()
+    server = supervised(home)
+
+    def fail() -> None:
+        server.note(server.stop)
+        raise ValueError("what nobody has thought of")
+
+    home.on_started = lambda: server.note(fail)
+    assert server.run() == 0
+    server.loop.close()
+    assert "unexpected error in the parent of the workers" in caplog.text
+
+
+def test_with_no_descriptor_to_be_had_it_tries_again_and_keeps_the_workers_it_has(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    home = Home()
+    server = supervised(home, workers=1)
+    hoard: list[socket.socket] = []
+    counts: list[int] = []
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def more_than_there_is_room_for() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors() + 20, limits[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                hoard.append(socket.socket())
+        server.add(1)
+        server.loop.timers.call_at(server.loop.timers.now() + 0.5, relent)
+
+    def relent() -> None:
+        counts.append(len(server.pids()))
+        while hoard:
+            hoard.pop().close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        server.loop.timers.call_at(server.loop.timers.now() + 2, look)
+
+    def look() -> None:
+        counts.append(len(server.pids()))
+        server.stop()
+
+    home.on_started = lambda: server.note(more_than_there_is_room_for)
+    try:
+        assert server.run() == 0
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    server.loop.close()
+    assert counts == [1, 2]
+    assert 1 <= caplog.text.count("cannot begin a worker: Too many open files") <= 4
