@@ -293,9 +293,9 @@ def test_63_old_handlers_are_restored(app: App) -> None:
 @pytest.mark.parametrize("serving", [IN_A_BLOCK, AT_EXIT], ids=["with", "atexit"])
 def test_64_start_and_stop_run_in_the_process_that_serves_and_in_no_child_of_it(tmp_path: Path, serving: str) -> None:
     (tmp_path / "program.py").write_text(PROGRAM + serving)
-    ended = subprocess.run(
-        [sys.executable, "program.py"], cwd=tmp_path, text=True, capture_output=True, timeout=PATIENCE
-    )
+    # From Python 3.12 on a fork beside another thread (here the watchdog's) is warned of.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "program.py"]
+    ended = subprocess.run(command, cwd=tmp_path, text=True, capture_output=True, timeout=PATIENCE)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "started\nstopped\n"
 
