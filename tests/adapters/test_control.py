@@ -170,7 +170,7 @@ def test_it_stops_even_if_nobody_waits_for_the_answer(place: Place) -> None:
         (b'{"command": "publish", "topic": "a", "text": "b", "base64": "Yg=="}\n', "either a text or base64"),
         (b'{"command": "publish", "topic": "a", "base64": "?"}\n', "no base64"),
         (b'{"command": "publish", "topic": "a", "text": "b", "retain": 1}\n', "retain"),
-        (b"[" * 9000 + b"\n", "recursion"),
+        (b"[" * 9000 + b"\n", ""),  # for being too deep or unfinished, as the version of Python has it
         (b"\xff\n", "utf-8"),
         (b'{"command": "publish", "topic": "a", "text": "' + b"x" * 20_000 + b'"}\n', "longer than 10096 bytes"),
     ],
