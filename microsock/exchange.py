@@ -72,15 +72,17 @@ class Exchange:
         if self.conversation is not None:
             return self._converse(self.conversation, budget)
         handle = self._log_and_handle if self._site.settings.debug else self._handle
+        http = self.session.http
         for _ in range(budget):
-            event = self.session.next_event()
+            event = http.next_event()
             if event is None:
                 break
             handle(event)
             if self.session.websocket is not None:
-                break
-        if self.session.has_output:
-            self._flush()
+                self._flush()
+                return True
+        if chunks := http.data_to_send():
+            self._wire.write(chunks)
         if self._answer is not None:
             self._see_to_answer(self._answer)
         return event is not None
@@ -116,11 +118,15 @@ class Exchange:
         if chunks := self.session.data_to_send():
             self._wire.write(chunks)
 
-    def _moved(self) -> None:
+    # For its answer.
+
+    def moved(self) -> None:
+        """There is something to send, outside of a turn of the connection."""
         # Also without bytes: the end of an answer changes what the connection waits for.
         self._wire.write(self.session.data_to_send())
 
-    def _queued_bytes(self) -> int:
+    def queued_bytes(self) -> int:
+        """How much the kernel has not taken yet."""
         return self._wire.queued_bytes
 
     # With debug on. Sizes, not contents: a log is no place for what a message or body says.
@@ -144,6 +150,8 @@ class Exchange:
             answer = self._answer_to(event.request)
             if self._site.gate is None or self._may(self._site.gate, answer, self._answer_whole):
                 self._answer_whole(answer)
+            if answer.over:
+                self._answer = None
         elif isinstance(event, RequestStarted):
             answer = self._answer_to(event.request)
             if self._site.gate is None or self._may(self._site.gate, answer, self._start):
@@ -154,16 +162,15 @@ class Exchange:
     def _answer_to(self, request: Request) -> Answer:
         answer = self._answer
         if answer is None or answer.request is not request:
-            request.app = self._app
-            if self._site.proxies.watching:
-                self._site.proxies.look(request)
+            site = self._site
+            request.app = site.app
+            if site.proxies.watching:
+                site.proxies.look(request)
             self.answered += 1
-            if self._site.count_request is not None:
-                self._site.count_request()
-            last = self.answered >= self._site.settings.max_keep_alive_requests
-            self._answer = answer = Answer(
-                self._site, self.session.http, request, last, self._moved, self._queued_bytes
-            )
+            if site.count_request is not None:
+                site.count_request()
+            last = self.answered >= site.settings.max_keep_alive_requests
+            self._answer = answer = Answer(site, self.session.http, request, last, self)
         return answer
 
     def _match(self, answer: Answer) -> Match:
@@ -199,7 +206,7 @@ class Exchange:
         if self._answer is answer and not answer.over:
             if self._take(permit, answer):
                 go_on(answer)
-            self._moved()
+            self.moved()
 
     # The head is there and the body is due: what need not wait for the body is decided now.
     def _start(self, answer: Answer) -> None:
@@ -214,21 +221,24 @@ class Exchange:
 
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request
-        if self._asks_for_websocket(request):
+        if self.session.http.may_switch and self._asks_for_websocket(request):
             upgrade = self._app.match_websocket(request)
             if upgrade.route is not None:
                 self._upgrade(answer, upgrade.route, upgrade.params)
                 return
-        match = self._match(answer)
-        if match.route is not None and match.route.blocking:
+        match = answer.match or self._match(answer)
+        route = match.route
+        if route is None:
+            answer.respond(self._call_none(answer, match))
+        elif route.blocking:
             answer.call_elsewhere(self._app.call_later(request, match))
         else:
-            answer.respond(self._call(answer, match))
+            answer.respond(self._app.call(request, match))
 
     def _asks_for_websocket(self, request: Request) -> bool:
-        return self.session.http.may_switch and self._site.settings.websocket and is_websocket_upgrade(request)
+        return self._site.settings.websocket and is_websocket_upgrade(request)
 
-    def _call(self, answer: Answer, match: Match) -> Response | Pending:
+    def _call_none(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):
             return self._app.refuse(answer.request, _upgrade_required(answer.request))
         return self._app.call(answer.request, match)

@@ -21,6 +21,7 @@ from .transport import Transport
 
 __all__ = ["Connection"]
 
+_NOTHING = Waiting.NOTHING
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
@@ -40,7 +41,8 @@ class Connection:
 
     __slots__ = (
         "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_push_due",
-        "_site", "_transport", "_turn_due", "_unsaid", "closed", "queued_bytes", "reading", "received", "sent",
+        "_site", "_transport", "_turn_due", "_unsaid", "_writing", "closed", "queued_bytes", "reading", "received",
+        "sent",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +71,7 @@ class Connection:
         self._turn_due = False
         self._push_due = False
         self._lingering = False
+        self._writing = False  # whether it asks for room
         self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
         self.sent = 0
@@ -193,7 +196,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
-        self._patience.end()
+        self._patience.close()
         self._site.tally.closed(Cell.CONNECTIONS)
         self._transport.close()
         self._out.clear()
@@ -202,10 +205,9 @@ class Connection:
         self._on_closed(self)
 
     def _read(self) -> None:
-        session = self._exchange.session
-        source = session.websocket or session
+        source = self._exchange.session.phase
         # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
-        limit = HIGH_WATER if source is session else 2 * HIGH_WATER
+        limit = HIGH_WATER if self._exchange.conversation is None else 2 * HIGH_WATER
         data = self._transport.recv(limit if self._lingering else limit - source.buffered)
         if data is None:
             return
@@ -268,14 +270,15 @@ class Connection:
             self._exchange.sent()
 
     def _hand_over(self) -> None:
-        while self._out:
+        out = self._out
+        while out:
             # One system call for a head and a small body; a large one is not copied.
-            chunk = self._out.pop() if len(self._out) == 1 else self._next_chunk()
+            chunk = out.pop() if len(out) == 1 else self._next_chunk()
             taken = self._transport.send(chunk)
             self.sent += taken
             self.queued_bytes -= taken
             if taken < len(chunk):
-                self._out.insert(0, memoryview(chunk)[taken:])
+                out.insert(0, memoryview(chunk)[taken:])
                 return
 
     def _next_chunk(self) -> bytes | memoryview:
@@ -299,15 +302,16 @@ class Connection:
     def _settle(self) -> None:
         if self.closed:
             return
-        session = self._exchange.session
-        over = session.waiting is Waiting.NOTHING and not self.queued_bytes and not self._lingering
-        if over and not self._half_close():
+        phase, queued = self._exchange.session.phase, self.queued_bytes > 0
+        if phase.waiting is _NOTHING and not queued and not self._lingering and not self._half_close():
             return
         if not self._lingering:
             self._patience.look()
-        crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self.queued_bytes > HIGH_WATER)
-        self.reading = self._lingering or not (session.peer_ended or crowded)
-        self._transport.watch(self.reading, self.queued_bytes > 0)
+        crowded = phase.buffered >= HIGH_WATER or (self.queued_bytes > HIGH_WATER and self.is_websocket)
+        reading = self._lingering or not (phase.peer_ended or crowded)
+        if reading is not self.reading or queued is not self._writing:
+            self.reading, self._writing = reading, queued
+            self._transport.watch(reading, queued)
 
     # The end: a close() with unread input would send a reset, and the peer lose our last answer.
 
