@@ -16,7 +16,7 @@ from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
-from .site import Answered, Call, Site, logger
+from .site import Call, Site, logger
 from .streaming import Body, Cut, Producer
 from .tally import Cell
 
@@ -93,6 +93,11 @@ class Answer:
             self._send_whole(self._finish(answer))
         else:
             self._start_stream(answer)
+
+    def go_on(self, response: Response | Pending, started: float, finished: bool) -> None:
+        """Answer a request that was called ``started`` ago; ``finished``: the hooks have seen the response."""
+        self._started, self._finished = started, finished
+        self.respond(response)
 
     def complete(self, token: Pending, value: object) -> None:
         """What was pending is there. Ignored where the peer has gone or it is the second time."""
@@ -256,19 +261,8 @@ class Answer:
 
     def _end(self) -> None:
         self.over = True
-        site = self._site
-        seconds = site.now() - self._started
-        if self._status and (self._endless or self._status == _SWITCHING):
-            site.tally.answered_endless(self._status)
-        else:
-            site.tally.answered(self._status, seconds)
-        if site.access is not None:
-            request = self.request
-            target = f"{request.raw_path}?{request.query_string}" if request.query_string else request.raw_path
-            entry = Answered(
-                request.client.host, request.method or "-", target or "-", self._status, self._size, seconds, request
-            )
-            site.access(entry)
+        endless = self._status != 0 and (self._endless or self._status == _SWITCHING)
+        self._site.answered(self.request, self._status, self._size, self._started, endless)
 
     def _handler_name(self) -> str:
         route = self.match.route if self.match is not None else None

@@ -27,10 +27,11 @@ from .protocol.events import (
 )
 from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols, upgrade_required
 from .protocol.http1 import Peer
+from .protocol.ordinary import Ordinary
 from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
-from .routing import Kind, Match
+from .routing import Kind, Match, Route
 from .site import Site, logger
 from .websocket_route import WebSocketRoute
 
@@ -46,7 +47,7 @@ _ABNORMAL = 1006
 class Exchange:
     """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
 
-    __slots__ = ("_answer", "_app", "_site", "_wire", "answered", "conversation", "session")
+    __slots__ = ("_answer", "_app", "_busy", "_site", "_wire", "answered", "conversation", "session")
 
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
         self.session = Session(peer, site.settings, site.http_date)
@@ -57,13 +58,15 @@ class Exchange:
         self._app = site.app
         self._wire = wire
         self._answer: Answer | None = None
+        self._busy: Request | None = None  # what is answered straight
 
     @property
     def about(self) -> str:
         """What it is busy with, as ``GET /notes`` or ``WS /chat``; empty between requests."""
         if self.conversation is not None:
             return f"WS {self.conversation.socket.request.raw_path}"
-        return "" if self._answer is None else f"{self._answer.request.method} {self._answer.request.raw_path}"
+        request = self._busy if self._answer is None else self._answer.request
+        return "" if request is None else f"{request.method} {request.raw_path}"
 
     # Events in.
 
@@ -86,6 +89,68 @@ class Exchange:
         if self._answer is not None:
             self._see_to_answer(self._answer)
         return event is not None
+
+    def take(self, data: bytes) -> list[bytes] | None:
+        """Bytes came while nothing was under way: gives the answer where there is a plain one at once; else ``run``.
+
+        This is the straight way for what most requests are: ordinary, alone, with a plain response of a plain handler,
+        on a connection that stays open. It does what ``run`` does, in the same order and by the same functions, but
+        keeps no account of what could come between. Whatever is not so goes on from here as all others do.
+        """
+        site, http = self._site, self.session.http
+        way = http.read_alone(data)
+        if way is None:
+            return None
+        request = http.request_of(way)
+        self._note(request)
+        match = site.app.match(request)
+        body = data[way.size :]
+        if not self._is_straight(way, match.route):
+            event = http.begin(way, request, body)
+            self._begin(request, match)
+            self._handle(event)
+            return None
+        request.body = body
+        self._busy = request
+        started = site.now()
+        response = site.app.call(request, match)
+        finished = False
+        if isinstance(response, Response) and response.stream is None:
+            finished = True
+            response = site.app.finish(request, response)
+            head = None if response.stream is not None else http.head_of(response.status, response.lines)
+            if head is not None:
+                self._busy = None
+                site.answered(request, response.status, len(response.body), started)
+                return way.answer(head, site.http_date(), response.body, False)
+        http.begin(way, request, b"")
+        way.read_body(body)
+        self._begin(request, match).go_on(response, started, finished)
+        return None
+
+    def _is_straight(self, way: Ordinary, route: Route | None) -> bool:
+        site = self._site
+        if route is None or route.blocking or way.closes or way.method == "HEAD" or site.gate is not None:
+            return False
+        if way.length and way.length > self._most_body(route):
+            return False
+        return not site.draining and self.answered < site.settings.max_keep_alive_requests
+
+    def _begin(self, request: Request, match: Match | None) -> Answer:
+        last = self.answered >= self._site.settings.max_keep_alive_requests
+        self._answer = answer = Answer(self._site, self.session.http, request, last, self)
+        answer.match = match
+        self._busy = None
+        return answer
+
+    def _note(self, request: Request) -> None:
+        site = self._site
+        request.app = site.app
+        if site.proxies.watching:
+            site.proxies.look(request)
+        self.answered += 1
+        if site.count_request is not None:
+            site.count_request()
 
     def _converse(self, conversation: Conversation, budget: int) -> bool:
         # An open WebSocket is asked straight: nothing follows it.
@@ -162,15 +227,8 @@ class Exchange:
     def _answer_to(self, request: Request) -> Answer:
         answer = self._answer
         if answer is None or answer.request is not request:
-            site = self._site
-            request.app = site.app
-            if site.proxies.watching:
-                site.proxies.look(request)
-            self.answered += 1
-            if site.count_request is not None:
-                site.count_request()
-            last = self.answered >= site.settings.max_keep_alive_requests
-            self._answer = answer = Answer(site, self.session.http, request, last, self)
+            self._note(request)
+            answer = self._begin(request, None)
         return answer
 
     def _match(self, answer: Answer) -> Match:
@@ -214,10 +272,12 @@ class Exchange:
         if match.kind is not Kind.FOUND and "expect" in answer.request.headers:
             answer.respond(self._app.call(answer.request, match))
             return
-        own = match.route.max_body_size if match.route is not None else None
-        limit = self._site.settings.max_body_size if own is None else own
-        if refused := self.session.http.admit(limit):
+        if refused := self.session.http.admit(self._most_body(match.route)):
             self._handle(refused)
+
+    def _most_body(self, route: Route | None) -> int:
+        own = route.max_body_size if route is not None else None
+        return self._site.settings.max_body_size if own is None else own
 
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request

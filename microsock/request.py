@@ -120,7 +120,6 @@ class Request:
         method: str,
         target: str,
         lines: Sequence[tuple[bytes, bytes]] = (),
-        *,
         body: bytes = b"",
         client: Address = NOBODY,
         scheme: str = "http",

@@ -122,6 +122,35 @@ class Http1:
             return self.refuse(error.status, str(error))
         return None
 
+    def read_alone(self, data: bytes) -> Ordinary | None:
+        """An ordinary request that is all of ``data``, where nothing else is under way; else ``data`` is received.
+
+        It is not begun yet: answer it, or ``begin`` it.
+        """
+        if self._short and self.waiting is _IDLE and not self._buffer:
+            way = read_ordinary(data, self._limits)
+            if way is not None and way.size + way.length == len(data):
+                return way
+        self.receive_data(data)
+        return None
+
+    def request_of(self, way: Ordinary) -> Request:
+        """What an ordinary head asks for."""
+        client, scheme = self.peer
+        return Request(way.method, way.target, way.fields, b"", client, scheme, way.host)
+
+    def begin(self, way: Ordinary, request: Request, body: bytes | bytearray) -> RequestStarted | RequestReceived:
+        """Have it go the way of all others, with its body still to be read; gives its event."""
+        self._empty_lines = 0
+        self._way = way
+        self._request = request
+        self._buffer = body
+        self.waiting = _ANSWER
+        if way.length:
+            self._framing = Framing(way.target, way.host, way.length, False, False)
+            return RequestStarted(request)
+        return RequestReceived(request)
+
     def admit(self, max_body_size: int) -> Event | None:
         """Let the body of the request that started come, up to ``max_body_size`` bytes; else it is refused."""
         framing = self._started()
@@ -141,7 +170,8 @@ class Http1:
         if self._short and self.waiting is _IDLE and self._buffer:
             way = read_ordinary(self._buffer, self._limits)
             if way is not None:
-                return self._take_ordinary(way)
+                self._drop(way.size)
+                return self.begin(way, self.request_of(way), self._buffer)
         if self._buffer and self._buffer != b"\r":
             self.waiting = _HEAD
             if self._scanner is None:
@@ -162,16 +192,6 @@ class Http1:
             if self._empty_lines > _MAX_EMPTY_LINES:
                 raise RemoteProtocolError("empty lines instead of a request")
             self._drop(2)
-
-    def _take_ordinary(self, way: Ordinary) -> Event:
-        self._way = way
-        self._drop(way.size)
-        self._request = request = self._new_request(way.method, way.target, "1.1", way.fields, way.host)
-        self.waiting = _ANSWER
-        if way.length:
-            self._framing = Framing(way.target, way.host, way.length, False, False)
-            return RequestStarted(request)
-        return RequestReceived(request)
 
     def _parse_head(self, length: int) -> Event | None:
         head = bytes(self._buffer[:length])
@@ -197,7 +217,7 @@ class Http1:
 
     def _new_request(self, method: str, target: str, version: str, lines: list[Field], host: str) -> Request:
         client, scheme = self.peer
-        return Request(method, target, lines, client=client, scheme=scheme, host=host, http_version=version)
+        return Request(method, target, lines, b"", client, scheme, host, version)
 
     def _next_body(self) -> Event | None:
         way, request, body = self._way, self._request, self._body
@@ -232,6 +252,15 @@ class Http1:
         return self._framing
 
     # Out.
+
+    def head_of(self, status: int, headers: Iterable[tuple[str, str]]) -> AnswerHead | None:
+        """The head of a plain answer, with a body and without a line that is the server's to fill; None for others."""
+        pairs = tuple(headers)
+        try:
+            head = _HEADS.known.get((status, pairs)) or _HEADS.judge(status, pairs)
+        except LocalProtocolError:
+            return None
+        return None if head.framing or status == 204 or status == 304 else head
 
     def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | None) -> int:
         """Answer: status, header lines and the whole body, or None where pieces follow; gives the bytes of that body.

@@ -90,11 +90,22 @@ class Ordinary:
         fields: the header lines, names in lower case.
         length: bytes of the body.
         reusable: whether all has been said, and another request may follow.
+        closes: whether the peer wants to close behind it.
     """
 
     __slots__ = (
-        "_chunked", "_closes", "_left_in", "_left_out", "fields", "head", "host", "length", "method", "reusable",
-        "size", "target",
+        "_chunked",
+        "_left_in",
+        "_left_out",
+        "closes",
+        "fields",
+        "head",
+        "host",
+        "length",
+        "method",
+        "reusable",
+        "size",
+        "target",
     )  # fmt: skip
 
     broken = False
@@ -109,7 +120,7 @@ class Ordinary:
         self.fields = fields
         self.length = self._left_in = length
         self.reusable = False
-        self._closes = closes
+        self.closes = closes
 
     @property
     def reading(self) -> bool:
@@ -123,7 +134,7 @@ class Ordinary:
 
     def answer(self, head: AnswerHead, date: bytes, body: bytes, closing: bool) -> list[bytes]:
         """A whole answer that has a body, and whose head has no line that is the server's to fill."""
-        closes = closing or self._closes
+        closes = closing or self.closes
         self.reusable = not closes
         ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
         top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, len(body), ends)
@@ -134,14 +145,14 @@ class Ordinary:
         parts = [head.raw, b"Date: ", date, b"\r\n"]
         if length is not None:
             parts += (b"Content-Length: ", length, b"\r\n")
-        if closing and not self._closes:
+        if closing and not self.closes:
             parts.append(_CLOSE)
         bodyless = head.status in (204, 304)
         if length is None and not bodyless:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if self._closes:
+        if self.closes:
             parts.append(_CLOSE)
-        self._closes |= closing
+        self.closes |= closing
         parts.append(b"\r\n")
         self._chunked = length is None
         self._left_out: int | None = None if length is None else int(length)
@@ -163,5 +174,5 @@ class Ordinary:
         """The end of the answer."""
         if self._left_out:
             raise LocalProtocolError("Too little data for declared Content-Length")
-        self.reusable = not self._closes
+        self.reusable = not self.closes
         return [b"0\r\n\r\n"] if self._chunked else []
