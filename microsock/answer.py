@@ -106,7 +106,7 @@ class Answer:
             self.respond(self._site.app.complete(self.request, value, self._handler_name()))
             self._talk.moved()
 
-    def call_elsewhere(self, function: Callable[[], Response | Pending]) -> None:
+    def call_elsewhere(self, function: Callable[[], object]) -> None:
         """Answer with what a handler gives in another thread; 503 where too many calls wait for one."""
         self._pending = pending = Pending(finite=True)
         pending.bind(partial(self.complete, pending))
@@ -130,14 +130,15 @@ class Answer:
         if response.stream is not None:  # a hook put a stream in the body's place
             self._start_stream(response)
             return
-        self._size = self._send_head(response, response.body)
+        self._size = self._send_head(response)
         self._end()
 
-    def _send_head(self, response: Response, body: bytes | None) -> int:
+    def _send_head(self, response: Response) -> int:
         if self._last or self._site.draining:
             self._http.last_answer = True
-        size = self._http.respond(response.status, response.lines, body)
-        self._status = response.status
+        status, lines, body = response.parts()
+        size = self._http.respond(status, lines, body)
+        self._status = status
         return size
 
     # Streams.
@@ -193,7 +194,7 @@ class Answer:
             self._endless = response.headers.get("Content-Type", "").lower().startswith(CONTENT_TYPE)
             if self._endless:
                 self._site.tally.opened(Cell.EVENT_STREAMS, Cell.EVENT_STREAMS_TOTAL)
-            self._send_head(response, None)
+            self._send_head(response)
             return True
         # A hook put another body in its place; one that streams may still draw on this one.
         if response.stream is None:

@@ -16,7 +16,7 @@ from .rates import parse_rate
 from .registry import Registry
 from .request import Request
 from .response import Pending, Response, redirect, to_response
-from .routing import Kind, Match, Route
+from .routing import Kind, Match
 from .settings import checked
 from .status import Report, Standing, report
 from .status_page import Guard, StatusPage
@@ -212,7 +212,8 @@ class App(Registry):
 
     def match(self, request: Request) -> Match:
         """Which route answers a request."""
-        return self.router.match(request.method, request.routing_path, request.raw_path, request.query_string)
+        router, method, path = self.router, request.method, request.routing_path
+        return router.exact.get((method, path)) or router.match(method, path, request.raw_path, request.query_string)
 
     def match_websocket(self, request: Request) -> Match[WebSocketRoute[...]]:
         """Which WebSocket route a request leads to: FOUND or MISSING."""
@@ -220,17 +221,24 @@ class App(Registry):
 
     def call(self, request: Request, match: Match) -> Response | Pending:
         """The handler's answer, or the error's where there is none. ``finish`` is still to come."""
+        route, params = match.route, match.params
         try:
-            if match.route is None:
+            if route is None:
                 return _without_route(request, match)
-            return _invoke(request, match.route, match.params)
+            if params:
+                request.params = params
+                value = route.handler(request, **params)
+            else:
+                value = route.handler(request)
+            return value if isinstance(value, Pending) else to_response(value, route.name)
         except Exception as error:
             return self._hooks.failed(request, error)
 
-    def call_later(self, request: Request, match: Match) -> Callable[[], Response | Pending]:
+    def call_later(self, request: Request, match: Match) -> Callable[[], object]:
         """The handler's call, for another thread to make; what comes of it is for ``complete``."""
         assert match.route is not None
-        return partial(_invoke, request, match.route, match.params)
+        request.params = match.params
+        return partial(match.route.handler, request, **match.params)
 
     def complete(self, request: Request, value: object, name: str) -> Response:
         """The answer to what the handler ``name`` gave later: anything it may return, or an exception."""
@@ -247,7 +255,7 @@ class App(Registry):
 
     def finish(self, request: Request, response: Response) -> Response:
         """What ``on_response`` makes of a response; to be called once for each."""
-        return self._hooks.finish(request, response)
+        return self._hooks.finish(request, response) if self._hooks.response else response
 
     def attach(self, site: Attached) -> None:
         """A site serves this app from now on."""
@@ -288,15 +296,6 @@ class Topic:
         check_close(code, reason)
         for site in self._sites:
             site.close_topic(self.name, code, reason)
-
-
-def _invoke(request: Request, route: Route, params: dict[str, Any]) -> Response | Pending:
-    if params:
-        request.params = params
-        value = route.handler(request, **params)
-    else:
-        value = route.handler(request)
-    return value if isinstance(value, Pending) else to_response(value, route.name)
 
 
 def _without_route(request: Request, match: Match) -> Response:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .answer import Answer
 from .conversation import Conversation, Wire
-from .errors import HTTPError
+from .errors import HTTPError, LocalProtocolError
 from .gate import Gate, Permit
 from .origin import OriginRefused, check_origin
 from .protocol.events import (
@@ -25,9 +25,10 @@ from .protocol.events import (
     RequestStarted,
     Waiting,
 )
+from .protocol.fields import AnswerHead
 from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols, upgrade_required
-from .protocol.http1 import Peer
-from .protocol.ordinary import Ordinary
+from .protocol.http1 import HEADS, Peer
+from .protocol.ordinary import whole_answer
 from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
@@ -98,19 +99,25 @@ class Exchange:
         keeps no account of what could come between. Whatever is not so goes on from here as all others do.
         """
         site, http = self._site, self.session.http
-        way = http.read_alone(data)
-        if way is None:
+        head = http.read_alone(data)
+        if head is None:
             return None
-        request = http.request_of(way)
+        raw, method, target, fields, host, length, closes = head
+        body = data[len(raw) + 4 :]
+        client, scheme = http.peer
+        request = Request(method, target, fields, body, client, scheme, host)
         self._note(request)
         match = site.app.match(request)
-        body = data[way.size :]
-        if not self._is_straight(way, match.route):
-            event = http.begin(way, request, body)
+        route = match.route
+        if (
+            route is None or route.blocking or closes or method == "HEAD" or site.gate is not None or site.draining
+            or self.answered >= site.settings.max_keep_alive_requests
+            or (length and length > self._most_body(route))
+        ):  # fmt: skip
+            event = http.begin(head, request, body)
             self._begin(request, match)
             self._handle(event)
             return None
-        request.body = body
         self._busy = request
         started = site.now()
         response = site.app.call(request, match)
@@ -118,23 +125,17 @@ class Exchange:
         if isinstance(response, Response) and response.stream is None:
             finished = True
             response = site.app.finish(request, response)
-            head = None if response.stream is not None else http.head_of(response.status, response.lines)
-            if head is not None:
+            status, lines, whole = response.parts()
+            sent = HEADS.known.get((status, lines)) or _judged(status, lines)
+            if sent is not None and sent.plain and whole is not None:
                 self._busy = None
-                site.answered(request, response.status, len(response.body), started)
-                return way.answer(head, site.http_date(), response.body, False)
-        http.begin(way, request, b"")
-        way.read_body(body)
+                site.answered(request, status, len(whole), started)
+                return whole_answer(sent, site.http_date(), whole)
+        http.begin(head, request, b"")
+        if length:
+            http.skip_body()
         self._begin(request, match).go_on(response, started, finished)
         return None
-
-    def _is_straight(self, way: Ordinary, route: Route | None) -> bool:
-        site = self._site
-        if route is None or route.blocking or way.closes or way.method == "HEAD" or site.gate is not None:
-            return False
-        if way.length and way.length > self._most_body(route):
-            return False
-        return not site.draining and self.answered < site.settings.max_keep_alive_requests
 
     def _begin(self, request: Request, match: Match | None) -> Answer:
         last = self.answered >= self._site.settings.max_keep_alive_requests
@@ -387,6 +388,13 @@ class Exchange:
             self.session.http.abandon()
         if answer.over:
             self._answer = None
+
+
+def _judged(status: int, lines: tuple[tuple[str, str], ...]) -> AnswerHead | None:
+    try:
+        return HEADS.judge(status, lines)
+    except LocalProtocolError:
+        return None
 
 
 def _upgrade_required(request: Request) -> HTTPError:

@@ -115,6 +115,13 @@ class Request:
         "http_version", "method", "params", "path", "query_string", "raw_path", "root_path", "routing_path", "scheme",
     )  # fmt: skip
 
+    # Made when they are first asked for, and missing before.
+    _headers: Headers
+    _args: Args
+    _cookies: dict[str, str]
+    _state: SimpleNamespace
+    _json: Any
+
     def __init__(
         self,
         method: str,
@@ -143,18 +150,15 @@ class Request:
         self.root_path = ""
         self.params: dict[str, Any] = {}
         self.app: App | None = None
-        self._headers: Headers | None = None
-        self._args: Args | None = None
-        self._cookies: dict[str, str] | None = None
-        self._state: SimpleNamespace | None = None
-        self._json: Any = None
 
     @property
     def headers(self) -> Headers:
         """The header lines; names in lower case, values as Latin-1 text."""
-        if self._headers is None:
+        try:
+            return self._headers
+        except AttributeError:
             self._headers = Headers((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._lines)
-        return self._headers
+            return self._headers
 
     def lines_of(self, names: Container[bytes]) -> list[tuple[bytes, bytes]]:
         """The header lines with one of these names (lower case), as they came; for a look that costs little."""
@@ -172,7 +176,8 @@ class Request:
 
     def compact(self) -> None:
         """Take as little memory as can be, for a request that is kept for hours; nothing is lost by it."""
-        self._headers = None
+        if hasattr(self, "_headers"):
+            del self._headers
         # Many connections have these in common.
         self.host, self.raw_path = intern(self.host), intern(self.raw_path)
         if "%" not in self.raw_path and not self.root_path:
@@ -189,16 +194,20 @@ class Request:
     @property
     def args(self) -> Args:
         """The query, decoded."""
-        if self._args is None:
+        try:
+            return self._args
+        except AttributeError:
             self._args = Args(_parse_query(self.query_string))
-        return self._args
+            return self._args
 
     @property
     def cookies(self) -> Mapping[str, str]:
         """The cookies by name; of two with one name the first counts (RFC 6265 section 5.4)."""
-        if self._cookies is None:
+        try:
+            return self._cookies
+        except AttributeError:
             self._cookies = _parse_cookies(self.headers.getlist("cookie"))
-        return self._cookies
+            return self._cookies
 
     @property
     def is_secure(self) -> bool:
@@ -208,9 +217,11 @@ class Request:
     @property
     def state(self) -> SimpleNamespace:
         """A place for your own attributes while this request lasts."""
-        if self._state is None:
+        try:
+            return self._state
+        except AttributeError:
             self._state = SimpleNamespace()
-        return self._state
+            return self._state
 
     @property
     def text(self) -> str:
@@ -228,11 +239,14 @@ class Request:
 
     def json(self) -> Any:
         """The body parsed as JSON, whatever its Content-Type says. Raises ``HTTPError`` 400 if it is malformed."""
-        if self._json is None:
-            try:
-                self._json = parse_json(self.body)
-            except ValueError as error:
-                raise HTTPError(400, f"the body is not valid JSON: {error}") from None
+        try:
+            return self._json
+        except AttributeError:
+            pass
+        try:
+            self._json = parse_json(self.body)
+        except ValueError as error:
+            raise HTTPError(400, f"the body is not valid JSON: {error}") from None
         return self._json
 
     def __repr__(self) -> str:

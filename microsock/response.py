@@ -97,12 +97,15 @@ class Response:
         self._headers = None if headers is None else MutableHeaders(headers)
         self._kind: str | None = None  # the Content-Type, while that is the only line and nobody has looked
         self.stream: Iterable[bytes] | Iterable[Encodable] | None = None
-        self._body = b""
         if status == 200 and type(status) is int:
             self._status = 200
         else:
             self.status = status
-        guessed = self._set_body(body)
+        if type(body) is str:
+            self._body = body.encode()
+            guessed: str | None = _HTML
+        else:
+            guessed = self._set_body(body)
         if content_type is not None:
             if headers is None and content_type in _ONLY:
                 self._kind = content_type
@@ -127,12 +130,12 @@ class Response:
     def headers(self, headers: MutableHeaders) -> None:
         self._headers = headers
 
-    @property
-    def lines(self) -> tuple[tuple[str, str], ...]:
-        """The header lines as they are, for who sends them."""
+    def parts(self) -> tuple[int, tuple[tuple[str, str], ...], bytes | None]:
+        """Status, header lines and the whole body, for who sends them; no body where it streams."""
+        body = self._body if self.stream is None else None
         if self._headers is not None:
-            return self._headers.lines()
-        return () if self._kind is None else _ONLY[self._kind]
+            return self._status, self._headers.lines(), body
+        return self._status, () if self._kind is None else _ONLY[self._kind], body
 
     @property
     def status(self) -> int:

@@ -170,7 +170,7 @@ class Router:
         websockets: the WebSocket routes likewise.
     """
 
-    __slots__ = ("_exact", "_names", "_paths", "_resources", "_sockets", "routes", "websockets")
+    __slots__ = ("_names", "_paths", "_resources", "_sockets", "exact", "routes", "websockets")
 
     def __init__(self) -> None:
         self.routes: list[Route] = []
@@ -179,7 +179,8 @@ class Router:
         self._resources: dict[str, _Resource] = {}
         self._paths: _Paths[_Resource] = _Paths()
         self._sockets: _Paths[WebSocketRoute[...]] = _Paths()
-        self._exact: dict[tuple[str, str], Match[Route]] = {}
+        self.exact: dict[tuple[str, str], Match[Route]] = {}
+        """What is found at once, by method and fixed path; ``match`` asks it first."""
 
     def add(self, route: Route) -> None:
         """Add a route. Raises ``DuplicateRoute`` if another answers the same rule and method."""
@@ -192,7 +193,7 @@ class Router:
         resource.add(route)
         if route.rule.is_static:
             for method, owner in resource.routes.items():
-                self._exact[method, route.rule.text] = Match(Kind.FOUND, owner)
+                self.exact[method, route.rule.text] = Match(Kind.FOUND, owner)
 
     def add_websocket(self, route: WebSocketRoute[...]) -> None:
         """Add a WebSocket route. Raises ``DuplicateRoute`` if its rule has one."""
@@ -203,7 +204,7 @@ class Router:
 
     def match(self, method: str, path: str, raw_path: str = "", query: str = "") -> Match[Route]:
         """The route for a method and a routing path; ``raw_path`` and ``query``, as they came, for a redirect."""
-        return self._exact.get((method, path)) or self._search(method, path, raw_path, query)
+        return self.exact.get((method, path)) or self._search(method, path, raw_path, query)
 
     def websocket(self, path: str) -> Match[WebSocketRoute[...]]:
         """The WebSocket route for a routing path: FOUND or MISSING."""
@@ -232,7 +233,7 @@ class Router:
 
     def _find(self, method: str, path: str) -> tuple[Match[Route] | None, list[_Resource]]:
         # The match, and the resources that the path has but that do not answer this method. A fixed path with a
-        # route for just this method does not come here: it stands in _exact.
+        # route for just this method does not come here: it stands in exact.
         fixed = self._paths.fixed.get(path)
         passed = [] if fixed is None else [fixed]
         if fixed is not None and fixed.any is not None:

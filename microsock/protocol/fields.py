@@ -167,12 +167,14 @@ class AnswerHead(NamedTuple):
         lines: all of them.
         raw: status line and lines as they go over the wire, but for those whose place is the server's to fill.
         framing: whether there are such lines.
+        plain: whether there are none, and the status is one that has a body.
     """
 
     status: int
     lines: tuple[Line, ...]
     raw: bytes
     framing: bool
+    plain: bool
 
 
 class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
@@ -212,4 +214,5 @@ def made_head(status: int, lines: tuple[Line, ...]) -> AnswerHead:
     """A head of lines that were judged."""
     raws = [line.raw for line in lines]
     status_line = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
-    return AnswerHead(status, lines, status_line + b"".join(raws), b"" in raws)
+    framing = b"" in raws
+    return AnswerHead(status, lines, status_line + b"".join(raws), framing, not framing and status not in (204, 304))

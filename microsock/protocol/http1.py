@@ -17,17 +17,17 @@ from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
 from .fields import FRAMING, AnswerHead, Field, HeadTable, Line, made_head
 from .framing import Framing, HeadParts, examine, split_head
-from .ordinary import Ordinary, read_ordinary
+from .ordinary import Head, Ordinary, read_ordinary
 from .scanner import HeadScanner, Limits
 from .whole import Whole
 
-__all__ = ["Http1", "Peer"]
+__all__ = ["HEADS", "Http1", "Peer"]
 
 # Empty lines that a peer may send before a request line (RFC 9112 section 2.2).
 _MAX_EMPTY_LINES = 8
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 # What all connections of this process were told; see `fields`.
-_HEADS = HeadTable()
+HEADS = HeadTable()
 # Read some ten times in each request; a member of an Enum is ten times slower to look up than a name.
 _IDLE, _HEAD, _BODY, _ANSWER, _NOTHING = (
     Waiting.IDLE, Waiting.HEAD, Waiting.BODY, Waiting.ANSWER, Waiting.NOTHING,
@@ -122,34 +122,33 @@ class Http1:
             return self.refuse(error.status, str(error))
         return None
 
-    def read_alone(self, data: bytes) -> Ordinary | None:
-        """An ordinary request that is all of ``data``, where nothing else is under way; else ``data`` is received.
+    def read_alone(self, data: bytes) -> Head | None:
+        """An ordinary request that is all of ``data``, where nothing is under way; else ``data`` is received.
 
         It is not begun yet: answer it, or ``begin`` it.
         """
-        if self._short and self.waiting is _IDLE and not self._buffer:
-            way = read_ordinary(data, self._limits)
-            if way is not None and way.size + way.length == len(data):
-                return way
+        if self._short:
+            head = read_ordinary(data, self._limits)
+            if head is not None and len(head[0]) + 4 + head[5] == len(data):
+                return head
         self.receive_data(data)
         return None
 
-    def request_of(self, way: Ordinary) -> Request:
-        """What an ordinary head asks for."""
-        client, scheme = self.peer
-        return Request(way.method, way.target, way.fields, b"", client, scheme, way.host)
-
-    def begin(self, way: Ordinary, request: Request, body: bytes | bytearray) -> RequestStarted | RequestReceived:
-        """Have it go the way of all others, with its body still to be read; gives its event."""
-        self._empty_lines = 0
-        self._way = way
+    def begin(self, head: Head, request: Request, rest: bytes | bytearray) -> RequestStarted | RequestReceived:
+        """An ordinary request goes the way of all others, with what came behind its head; gives its event."""
+        self._way = Ordinary(head)
         self._request = request
-        self._buffer = body
+        self._buffer = rest
         self.waiting = _ANSWER
-        if way.length:
-            self._framing = Framing(way.target, way.host, way.length, False, False)
+        if self._way.length:
+            self._framing = Framing(head[2], head[4], self._way.length, False, False)
             return RequestStarted(request)
         return RequestReceived(request)
+
+    def skip_body(self) -> None:
+        """The body of the ordinary request that began was taken with its head."""
+        assert self._way is not None
+        self._way.read_body(bytes(self._started().length))
 
     def admit(self, max_body_size: int) -> Event | None:
         """Let the body of the request that started come, up to ``max_body_size`` bytes; else it is refused."""
@@ -168,10 +167,11 @@ class Http1:
         if self._buffer.startswith(b"\r\n"):
             self._skip_empty_lines()
         if self._short and self.waiting is _IDLE and self._buffer:
-            way = read_ordinary(self._buffer, self._limits)
-            if way is not None:
-                self._drop(way.size)
-                return self.begin(way, self.request_of(way), self._buffer)
+            head = read_ordinary(self._buffer, self._limits)
+            if head is not None:
+                raw, method, target, fields, host, _, _ = head
+                self._drop(len(raw) + 4)
+                return self.begin(head, self._new_request(method, target, "1.1", fields, host), self._buffer)
         if self._buffer and self._buffer != b"\r":
             self.waiting = _HEAD
             if self._scanner is None:
@@ -253,15 +253,6 @@ class Http1:
 
     # Out.
 
-    def head_of(self, status: int, headers: Iterable[tuple[str, str]]) -> AnswerHead | None:
-        """The head of a plain answer, with a body and without a line that is the server's to fill; None for others."""
-        pairs = tuple(headers)
-        try:
-            head = _HEADS.known.get((status, pairs)) or _HEADS.judge(status, pairs)
-        except LocalProtocolError:
-            return None
-        return None if head.framing or status == 204 or status == 304 else head
-
     def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | None) -> int:
         """Answer: status, header lines and the whole body, or None where pieces follow; gives the bytes of that body.
 
@@ -276,8 +267,8 @@ class Http1:
         if way.reading:
             self.last_answer = True
         pairs = tuple(headers)
-        head = _HEADS.known.get((status, pairs)) or _HEADS.judge(status, pairs)
-        if body is not None and not head.framing and not self.bodyless(status):
+        head = HEADS.known.get((status, pairs)) or HEADS.judge(status, pairs)
+        if body is not None and head.plain and not self._is_head():
             self._out += way.answer(head, self._http_date(), body, self.last_answer)
             self._over(way)
             return len(body)
@@ -315,7 +306,7 @@ class Http1:
     def _replayed(self, way: Ordinary) -> Whole:
         # An h11 that has read what the short way has; of the body it wants to know no more than the length.
         whole = Whole()
-        whole.read_head(way.head + b"\r\n\r\n", way.length > 0)
+        whole.read_head(way.raw + b"\r\n\r\n", way.length > 0)
         if way.length:
             whole.read_body(bytes(way.length))
         return whole

@@ -14,40 +14,39 @@ from ..errors import LocalProtocolError
 from .fields import AnswerHead, Field, FieldTable, RequestLines
 from .scanner import Limits
 
-__all__ = ["Ordinary", "read_ordinary"]
+__all__ = ["Head", "Ordinary", "read_ordinary", "whole_answer"]
 
 _CLOSE = b"Connection: close\r\n"
 # A body of up to so many bytes is copied behind its head, which is cheaper than another piece to send.
 _SMALL = 16 << 10
 # What all connections of this process have said; see `fields`.
-_REQUEST_LINES, _FIELDS = RequestLines(), FieldTable()
-_FRAMING = _FIELDS.framing.known
+_STARTS, _FIELDS = RequestLines(), FieldTable()
+_KNOWN_STARTS, _KNOWN_FIELDS, _KNOWN_FRAMING = _STARTS.known, _FIELDS.known, _FIELDS.framing.known
 
 
-def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Ordinary | None:
-    """The request whose head ``buffer`` starts with, if it is an ordinary one; it is left there."""
+Head = tuple[bytes, str, str, list[Field], str, int, bool]
+"""An ordinary head: its bytes but for the empty line, method, target, header lines (names in lower case), host, bytes
+of the body, and whether the peer wants to close behind it."""
+
+
+def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
+    """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
     size = buffer.find(b"\r\n\r\n")
     if size < 0 or size + 4 > limits.line or size + 4 > limits.head:
         return None
-    head = bytes(buffer[:size])
-    lines = head.split(b"\r\n")
+    raw = bytes(buffer[:size])
+    lines = raw.split(b"\r\n")
     line = lines.pop(0)
-    start = _REQUEST_LINES.known.get(line) or _REQUEST_LINES.judge(line)
+    start = _KNOWN_STARTS.get(line) or _STARTS.judge(line)
     if start is None or len(lines) > limits.headers:
         return None
-    fields = list(map(_FIELDS.known.get, lines))
-    told = _judge_unknown(lines, fields)
-    return None if told is None else Ordinary(head, start, fields, told)  # type: ignore[arg-type]
-
-
-def _judge_unknown(lines: list[bytes], fields: list[Field | None]) -> dict[str, Any] | None:
-    # Fills the places of lines that are not known, and gives what those tell that frame the message: they are among
-    # them always. None where one is not plain, or repeated, or Host is missing.
+    # Lines that frame the message are among those that are not known, always.
+    fields = list(map(_KNOWN_FIELDS.get, lines))
     told: dict[str, Any] = {}
     for place, field in enumerate(fields):
         if field is None:
             line = lines[place]
-            judged = _FRAMING.get(line) or _FIELDS.judge(line)
+            judged = _KNOWN_FRAMING.get(line) or _FIELDS.judge(line)
             if judged is None:
                 return None
             fields[place], about, value = judged
@@ -55,46 +54,34 @@ def _judge_unknown(lines: list[bytes], fields: list[Field | None]) -> dict[str, 
                 if about in told:
                     return None
                 told[about] = value
-    return told if "host" in told else None
+    if "host" not in told:
+        return None
+    return raw, *start, fields, told["host"], told.get("length", 0), told.get("closes", False)  # type: ignore[return-value]
+
+
+def whole_answer(head: AnswerHead, date: bytes, body: bytes, closes: bool = False) -> list[bytes]:
+    """A whole answer that has a body, and whose head has no line that is the server's to fill."""
+    ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
+    top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, len(body), ends)
+    return [top + body] if len(body) <= _SMALL else [top, body]
 
 
 class Ordinary:
     """One ordinary request on its way in, and its answer on its way out.
 
     Attributes:
-        head: its bytes but for the empty line, for an h11 that takes over.
-        size: bytes of the head, empty line included.
-        fields: the header lines, names in lower case.
-        length: bytes of the body.
+        raw: its head but for the empty line, for an h11 that takes over.
+        length: bytes of its body.
         reusable: whether all has been said, and another request may follow.
-        closes: whether the peer wants to close behind it.
     """
 
-    __slots__ = (
-        "_chunked",
-        "_left_in",
-        "_left_out",
-        "closes",
-        "fields",
-        "head",
-        "host",
-        "length",
-        "method",
-        "reusable",
-        "size",
-        "target",
-    )  # fmt: skip
+    __slots__ = ("_chunked", "_closes", "_is_head", "_left_in", "_left_out", "length", "raw", "reusable")
 
     broken = False
 
-    def __init__(self, head: bytes, start: tuple[str, str], fields: list[Field], told: dict[str, Any]) -> None:
-        self.head = head
-        self.size = len(head) + 4
-        self.method, self.target = start
-        self.fields = fields
-        self.host: str = told["host"]
-        self.length: int = told.get("length", 0)
-        self.closes: bool = told.get("closes", False)
+    def __init__(self, head: Head) -> None:
+        self.raw, method, _, _, _, self.length, self._closes = head
+        self._is_head = method == "HEAD"
         self._left_in = self.length
         self.reusable = False
 
@@ -110,29 +97,27 @@ class Ordinary:
 
     def answer(self, head: AnswerHead, date: bytes, body: bytes, closing: bool) -> list[bytes]:
         """A whole answer that has a body, and whose head has no line that is the server's to fill."""
-        closes = closing or self.closes
+        closes = closing or self._closes
         self.reusable = not closes
-        ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
-        top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, len(body), ends)
-        return [top + body] if len(body) <= _SMALL else [top, body]
+        return whole_answer(head, date, body, closes)
 
     def respond(self, head: AnswerHead, date: bytes, length: bytes | None, closing: bool) -> list[bytes]:
         """The head of an answer. ``length`` is that of its body, as text; None where it is unknown or there is none."""
         parts = [head.raw, b"Date: ", date, b"\r\n"]
         if length is not None:
             parts += (b"Content-Length: ", length, b"\r\n")
-        if closing and not self.closes:
+        if closing and not self._closes:
             parts.append(_CLOSE)
         bodyless = head.status in (204, 304)
         if length is None and not bodyless:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if self.closes:
+        if self._closes:
             parts.append(_CLOSE)
-        self.closes |= closing
+        self._closes |= closing
         parts.append(b"\r\n")
         self._chunked = length is None
         self._left_out: int | None = None if length is None else int(length)
-        if bodyless or self.method == "HEAD":
+        if bodyless or self._is_head:
             self._chunked, self._left_out = False, 0
         return [b"".join(parts)]
 
@@ -150,5 +135,5 @@ class Ordinary:
         """The end of the answer."""
         if self._left_out:
             raise LocalProtocolError("Too little data for declared Content-Length")
-        self.reusable = not self.closes
+        self.reusable = not self._closes
         return [b"0\r\n\r\n"] if self._chunked else []

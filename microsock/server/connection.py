@@ -153,8 +153,11 @@ class Connection:
         if self.closed:
             return
         try:
-            if readable and self._read():
-                return
+            if readable:
+                if not self._at_rest:
+                    self._read()
+                elif self._answer():
+                    return
             if not self.closed:
                 self.turn()
         except Exception as error:
@@ -205,26 +208,22 @@ class Connection:
         self._exchange.lost()
         self._on_closed(self)
 
-    def _read(self) -> bool:
-        # Tells whether that was all that is to be done.
-        if self._at_rest:
-            return self._read_at_rest()
+    def _read(self) -> None:
         source = self._exchange.session.phase
         # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
         limit = HIGH_WATER if self._exchange.conversation is None else 2 * HIGH_WATER
         data = self._transport.recv(limit if self._lingering else limit - source.buffered)
         if data is None:
-            return False
+            return
         self.received += len(data)
         if not self._lingering:
             source.receive_data(data)
         elif not data:
             self.abort()
-        return False
 
-    def _read_at_rest(self) -> bool:
-        # A connection that waits for a request and for nothing else. The answer is often there at once, and then the
-        # connection is what it was before, but for the deadline of the next request.
+    def _answer(self) -> bool:
+        # Reads where it waits for a request and for nothing else. The answer is often there at once, and has left at
+        # once: then all is as it was before, but for the deadline of the next request. Tells whether it is so.
         data = self._transport.recv(HIGH_WATER)
         if data is None:
             return False
