@@ -5,7 +5,6 @@ h11 judges each line; this judges what they say together (RFC 9112 sections 3.2 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
@@ -91,6 +90,8 @@ def checked_host(text: str) -> str:
 def _is_v6(text: str | None) -> bool:
     if text is None:
         return True
+    import ipaddress  # for few requests; `spare` has it loaded in time
+
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
