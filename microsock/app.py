@@ -19,11 +19,11 @@ from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match, Route
 from .settings import checked
 from .status import Report, Standing, report
-from .status_page import Guard, StatusPage
 from .websocket import WebSocket, check_close, checked_topic
 from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
+    from .status_page import Guard
     from .testing import TestClient
 
 __all__ = ["App", "Attached", "Topic"]
@@ -165,6 +165,8 @@ class App(Registry):
             guard: called with the request, says whether it may see them; 403 if not. Without one they are for this
                 machine alone: refused to whoever comes through a proxy, over a Unix socket, or by another name.
         """
+        from .status_page import StatusPage  # only where there is one
+
         self.add_route(path, StatusPage(self.report, guard))
 
     def report(self) -> Report:

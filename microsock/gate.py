@@ -5,6 +5,7 @@ A site has a gate only where the app or its settings ask for one. Knows no conne
 
 from __future__ import annotations
 
+import hashlib  # noqa: F401 - for ``limits``, before the first request comes
 from collections.abc import Callable, Iterator
 from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple

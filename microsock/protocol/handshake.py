@@ -6,8 +6,6 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-from wsproto.utilities import generate_accept_token
-
 from ..errors import HTTPError
 from ..headers import is_token
 from ..request import Request
@@ -52,6 +50,8 @@ def offered_subprotocols(request: Request) -> list[str]:
 
 def accept_lines(request: Request, subprotocol: str | None) -> list[tuple[bytes, bytes]]:
     """The header lines of the 101 answer."""
+    from wsproto.utilities import generate_accept_token  # `spare` has it loaded in time
+
     key = request.headers["sec-websocket-key"].encode("ascii")
     lines = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
     lines.append((b"Sec-WebSocket-Accept", generate_accept_token(key)))
