@@ -5,31 +5,34 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .app import App
-from .clients import Client, Clients
-from .errors import (
-    AppNotFound,
-    BadRule,
-    BadSetting,
-    BindError,
-    DuplicateRoute,
-    HTTPError,
-    LocalProtocolError,
-    MicrosockError,
-    MissingExtra,
-    Overloaded,
-    PortInUseError,
-    ProtocolError,
-    RemoteProtocolError,
-    SetupError,
-    WebSocketClosed,
-)
-from .eventstream import Event, EventStream
-from .request import Address, Request
-from .response import Pending, Response, abort, redirect
-from .waits import Waiting, blocking, sleep
-from .websocket import WEBSOCKET_GUID, WebSocket
-from .websocket_route import WebSocketRoute
+from .startup import uncollected
+
+with uncollected():
+    from .app import App
+    from .clients import Client, Clients
+    from .errors import (
+        AppNotFound,
+        BadRule,
+        BadSetting,
+        BindError,
+        DuplicateRoute,
+        HTTPError,
+        LocalProtocolError,
+        MicrosockError,
+        MissingExtra,
+        Overloaded,
+        PortInUseError,
+        ProtocolError,
+        RemoteProtocolError,
+        SetupError,
+        WebSocketClosed,
+    )
+    from .eventstream import Event, EventStream
+    from .request import Address, Request
+    from .response import Pending, Response, abort, redirect
+    from .waits import Waiting, blocking, sleep
+    from .websocket import WEBSOCKET_GUID, WebSocket
+    from .websocket_route import WebSocketRoute
 
 __version__ = "0.1.0"
 

@@ -18,6 +18,7 @@ from .request import Request
 from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match, Route
 from .settings import checked
+from .startup import uncollected
 from .status import Report, Standing, report
 from .websocket import WebSocket, check_close, checked_topic
 from .websocket_route import WebSocketRoute
@@ -196,13 +197,15 @@ class App(Registry):
 
         Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not.
         """
-        from .runners.choice import runner_for
-        from .runners.protocol import Task
-
         if workers is not None:
             settings["workers"] = workers
-        task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
-        return runner_for(task, runner).run(task)
+        with uncollected():
+            from .runners.choice import runner_for
+            from .runners.protocol import Task
+
+            task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
+            chosen = runner_for(task, runner)
+        return chosen.run(task)
 
     def test_client(self, **options: Any) -> TestClient:
         """A client for tests: an ``httpx.Client`` that talks to this app in memory. See ``microsock.testing``."""

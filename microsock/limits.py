@@ -11,13 +11,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import SetupError
 from .networks import parse_ip
 from .rates import Rate, parse_rate
 from .request import Address
 from .signatures import check_call
+from .startup import NamedTuple
 
 if TYPE_CHECKING:
     from .request import Request

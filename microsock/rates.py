@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+
+from .startup import NamedTuple
 
 __all__ = ["Rate", "parse_rate"]
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic
 
 from .errors import DuplicateRoute, SetupError
 from .headers import is_token
 from .rules import Rule, RuleLike, compile_rule
 from .settings import checked
 from .signatures import check_call, checked_blocking, handler_name
+from .startup import NamedTuple
 from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ import keyword
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from .errors import BadRule
 from .request import ENCODED_SLASH
+from .startup import NamedTuple
 
 __all__ = ["Rule", "RuleLike", "compile_rule"]
 

@@ -6,10 +6,11 @@ Pure values: what is read from the environment or the command line is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import BadSetting
 from .rates import Rate
+from .startup import NamedTuple
 from .values import Setting, check, expected, read
 
 __all__ = ["SETTINGS", "Setting", "Settings", "checked", "from_environment", "from_text", "resolve"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .app import App, Attached
 from .board import Board, private_board
@@ -22,6 +22,7 @@ from .rates import Rate
 from .request import Request
 from .schedule import Schedule, Timer
 from .settings import Settings
+from .startup import NamedTuple
 from .status import Standing
 from .tally import Cell, Tally
 from .topics import Topics

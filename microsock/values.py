@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from .networks import Networks
 from .rates import parse_rate
+from .startup import NamedTuple
 
 __all__ = ["Setting", "check", "expected", "read"]
 

@@ -6,8 +6,6 @@ knows no app and no worker, so that the parent of workers can have it too.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import errno
 import logging
@@ -178,6 +176,9 @@ def _message(request: dict[str, Any]) -> str | bytes:
     if isinstance(text, str) and encoded is None:
         return text
     if text is None and isinstance(encoded, str):
+        import base64
+        import binascii
+
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:

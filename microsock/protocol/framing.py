@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from sys import intern
-from typing import NamedTuple
 
 from ..errors import RemoteProtocolError
+from ..startup import NamedTuple
 
 __all__ = ["Framing", "HeadParts", "checked_host", "examine", "split_head"]
 

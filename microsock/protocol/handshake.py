@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
 
 from ..errors import HTTPError
@@ -64,6 +62,9 @@ def _is_key(values: Sequence[str]) -> bool:
     # 16 bytes are 22 characters and "==" (RFC 6455 section 4.1).
     if len(values) != 1 or len(values[0]) != 24:
         return False
+    import base64  # `spare` has it loaded in time
+    import binascii
+
     try:
         return len(base64.b64decode(values[0], validate=True)) == 16
     except (binascii.Error, ValueError):

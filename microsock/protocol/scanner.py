@@ -8,9 +8,9 @@ the earliest offence in the bytes, so it does not depend on how the network cut 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ..errors import RemoteProtocolError
+from ..startup import NamedTuple
 
 __all__ = ["ChunkedBody", "HeadScanner", "Limits"]
 

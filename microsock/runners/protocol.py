@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from ..app import App
 from ..server.server import Server
 from ..settings import Settings, from_environment, resolve
+from ..startup import NamedTuple
 
 __all__ = ["Runner", "Task"]
 

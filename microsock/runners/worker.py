@@ -12,7 +12,6 @@ import os
 import random
 import signal
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from ..adapters.channel import Channel, framed
 from ..app import App
@@ -25,6 +24,7 @@ from ..server.service import Service
 from ..server.signals import caught_signals
 from ..settings import Settings, from_environment
 from ..site import Site
+from ..startup import NamedTuple
 from ..worker_bus import WorkerBus
 from . import words
 from .console import console, reopen_logs, summary

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..errors import BadSetting
 from ..request import Address
+from ..startup import NamedTuple
 
 __all__ = ["DEFAULT_PORT", "Inherited", "Place", "TcpPlace", "UnixPlace", "parse_address", "parse_addresses", "shown"]
 

@@ -11,12 +11,13 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ..adapters.mark import mark_as_server
 from ..errors import BadSetting, BindError, PortInUseError, SetupError
 from ..request import Address
 from ..settings import Settings
+from ..startup import NamedTuple
 from .addresses import Inherited, Place, TcpPlace, UnixPlace, parse_addresses, shown
 from .options import NO_OPTIONS, Options
 from .systemd import descriptor_of

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from ..errors import BadSetting
 from ..settings import checked
+from ..startup import NamedTuple
 
 __all__ = ["NO_OPTIONS", "KeyPair", "Options", "parse_options"]
 

@@ -6,7 +6,9 @@ Made by whoever starts the service. What lies in shared memory is made before th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from ..startup import NamedTuple
 
 if TYPE_CHECKING:
     from ..board import Board

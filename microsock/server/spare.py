@@ -19,7 +19,8 @@ def load(websockets: bool) -> None:
     Args:
         websockets: whether WebSockets are served.
     """
-    import json  # noqa: F401 - for answers, bodies, and commands
+    import base64  # noqa: F401 - for handshakes and commands
+    import json  # noqa: F401 - for answers, bodies and commands
 
     from .. import following  # noqa: F401 - for event streams
     from ..adapters import logfiles  # noqa: F401 - for SIGHUP and SIGUSR2
