@@ -92,7 +92,8 @@ else:
         # Hidden from type checkers, which would take every misspelt name for one that it gives.
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_LATER[name], __name__), name)
+        with uncollected():
+            return getattr(import_module(_LATER[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -19,11 +19,11 @@ from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match, Route
 from .settings import checked
 from .startup import uncollected
-from .status import Report, Standing, report
 from .websocket import WebSocket, check_close, checked_topic
 from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
+    from .status import Report, Standing
     from .status_page import Guard
     from .testing import TestClient
 
@@ -172,6 +172,8 @@ class App(Registry):
 
     def report(self) -> Report:
         """The figures, as ``status`` gives them in JSON: of all workers, and of every server of this app here."""
+        from .status import report  # loaded in time, see `server.spare`
+
         return report(site.standing() for site in self._sites)
 
     # The doors upward: imported only when they are opened.

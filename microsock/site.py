@@ -23,7 +23,6 @@ from .request import Request
 from .schedule import Schedule, Timer
 from .settings import Settings
 from .startup import NamedTuple
-from .status import Standing
 from .tally import Cell, Tally
 from .topics import Topics
 from .websocket import WebSocket
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from .conversation import Conversation
     from .gate import Gate
     from .limits import Store
+    from .status import Standing
 
 __all__ = [
     "AccessEntry",
@@ -270,6 +270,8 @@ class Site:
 
     def standing(self) -> Standing:
         """What stands behind a report: the board, and how many follow each topic, in all workers."""
+        from .status import Standing  # loaded in time, see `server.spare`
+
         counts = self.topics.counts()
         for topic, count in self.bus.others().items():
             counts[topic] = counts.get(topic, 0) + count

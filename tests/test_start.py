@@ -38,11 +38,11 @@ NOT_AT_START = {
     "microsock.adapters.freeing", "microsock.adapters.pidfile", "microsock.adapters.ports",
     "microsock.adapters.redis_bus", "microsock.adapters.shared_table", "microsock.conversation", "microsock.gate",
     "microsock.limits", "microsock.protocol.frames", "microsock.protocol.strict", "microsock.relay",
-    "microsock.runners.preforked", "microsock.server.certificates", "microsock.server.tls",
+    "microsock.runners.preforked", "microsock.status", "microsock.server.certificates", "microsock.server.tls",
     "microsock.server.unixsocket", "microsock.status_page", "microsock.testing", "microsock.worker_bus",
 }  # fmt: skip
 # What a peer can bring about at any time, also when no descriptor is left to read a file.
-SOON_AFTER = {"h11", "ipaddress", "json", "encodings.utf_8_sig", "microsock.following", "microsock.server.dump"}
+SOON_AFTER = {"h11", "ipaddress", "json", "encodings.utf_8_sig", "microsock.following", "microsock.status"}
 WITH_WEBSOCKETS = {"wsproto", "urllib.parse", "microsock.conversation", "microsock.protocol.strict", "microsock.origin"}
 
 WEBSOCKET = """

@@ -5,8 +5,6 @@ Where a module is imported in a function of the serving half, it is named here: 
 
 from __future__ import annotations
 
-from ..protocol import spare
-
 __all__ = ["CONNECTIONS", "SECONDS", "load"]
 
 SECONDS, CONNECTIONS = 0.25, 16
@@ -22,8 +20,9 @@ def load(websockets: bool) -> None:
     import base64  # noqa: F401 - for handshakes and commands
     import json  # noqa: F401 - for answers, bodies and commands
 
-    from .. import following  # noqa: F401 - for event streams
+    from .. import following, status  # noqa: F401 - for event streams, and for the figures
     from ..adapters import logfiles  # noqa: F401 - for SIGHUP and SIGUSR2
+    from ..protocol import spare
     from . import dump, leaving  # noqa: F401 - for SIGUSR1, and for workers
 
     spare.load(websockets)
