@@ -20,12 +20,12 @@ from .routing import Kind, Match, Route
 from .settings import checked
 from .startup import uncollected
 from .websocket import WebSocket, check_close, checked_topic
-from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
     from .status import Report, Standing
     from .status_page import Guard
     from .testing import TestClient
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["App", "Attached", "Topic"]
 

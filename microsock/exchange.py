@@ -29,11 +29,11 @@ from .request import Request
 from .response import Pending, Response
 from .routing import Kind, Match
 from .site import Site, logger
-from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
     from .conversation import Conversation, Wire
     from .gate import Gate, Permit
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["HIGH_WATER", "Exchange"]
 

@@ -16,10 +16,10 @@ from .request import Request
 from .routing import Route, Router
 from .rules import RuleLike
 from .signatures import check_call, handler_name, is_generator
-from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
     from .limits import Limit
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["Guards"]
 
@@ -86,6 +86,8 @@ class Guards:
         return register
 
     def _refuse_late(self, handler: Any) -> None:
+        from .websocket_route import WebSocketRoute
+
         served = [route.handler for route in self.router.routes] + [route.handler for route in self.router.websockets]
         if isinstance(handler, WebSocketRoute) or any(_leads_to(known, handler) for known in served):
             name = handler.name if isinstance(handler, WebSocketRoute) else handler_name(handler)

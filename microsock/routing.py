@@ -16,13 +16,13 @@ from .rules import Rule, RuleLike, compile_rule
 from .settings import checked
 from .signatures import check_call, checked_blocking, handler_name
 from .startup import NamedTuple
-from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
     # Its default is for type checkers, which know this module without its being there.
     from typing_extensions import TypeVar
 
     from .limits import Limit
+    from .websocket_route import WebSocketRoute
 
     R = TypeVar("R", default="Route")
 else:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from ..errors import LocalProtocolError
+from ..startup import NamedTuple
 
 __all__ = ["FRAMING", "SPECIAL", "Field", "FieldTable", "Line", "LineTable"]
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from sys import intern
-from typing import NamedTuple, cast
+from typing import cast
 
 from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
+from ..startup import NamedTuple
 from .fields import SPECIAL, Field, FieldTable, Line
 from .framing import checked_host
 from .scanner import Limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import cast
 
@@ -59,6 +58,8 @@ def _theirs(name: str) -> Runner:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise BadSetting(f"runner is {name!r}; expected 'sequential', 'preforked' or 'module:Class'")
+    import importlib
+
     try:
         made = getattr(importlib.import_module(module), attribute)()
     except MicrosockError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import re
@@ -46,7 +45,7 @@ def open_standard_streams() -> None:
 
 def version() -> str:
     """The version of this package."""
-    return str(importlib.import_module(__name__.partition(".")[0]).__version__)
+    return str(sys.modules[__name__.partition(".")[0]].__version__)
 
 
 def summary(app: App) -> str:
