@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from .errors import HTTPError, Overloaded
 from .eventstream import CONTENT_TYPE, EventStream
@@ -14,13 +15,24 @@ from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
-from .site import Answered, Call, Site, logger
+from .site import Call, Site, logger
 from .streaming import Body, Cut, Producer
 from .tally import Cell
 
 __all__ = ["Answer"]
 
 _SWITCHING = 101
+
+
+class Talk(Protocol):
+    """What an answer needs of the talk that it is part of."""
+
+    def moved(self) -> None:
+        """There is something to send, outside of a turn of the connection."""
+
+    def queued_bytes(self) -> int:
+        """How much the kernel has not taken yet."""
+        ...
 
 
 class Answer:
@@ -31,45 +43,33 @@ class Answer:
         http: the session's HTTP half, which waits for this answer.
         request: what is answered.
         last: whether the connection is to close behind it.
-        moved: called when there is something to send outside of a turn of the connection.
-        queued: bytes of the connection that the kernel has not taken yet.
+        talk: what it is part of.
     """
 
-    __slots__ = (
-        "_app", "_body", "_call", "_endless", "_failed", "_finished", "_head", "_http", "_last", "_moved", "_pending",
-        "_queued", "_site", "_size", "_started", "_status", "asked", "lines", "match", "over", "request",
-    )  # fmt: skip
+    # Most answers are given at once and set few of these.
+    match: Match | None = None
+    over = False
+    asked = False
+    """Whether the gate has been asked."""
+    lines: list[tuple[str, str]] | None = None
+    """What the gate adds to the answer."""
+    _pending: Pending | None = None
+    _call: Call | None = None  # of a handler in another thread
+    _body: Body | None = None  # while it streams
+    _endless = False  # whether it streams events
+    _head: Response | None = None  # of a stream whose first item is still to come
+    _finished = False  # whether on_response has run
+    _failed = False  # whether an error's answer has been tried
+    _status = 0  # of the head that is out
+    _size = 0
 
-    def __init__(
-        self,
-        site: Site,
-        http: Http1,
-        request: Request,
-        last: bool,
-        moved: Callable[[], None],
-        queued: Callable[[], int],
-    ) -> None:
+    def __init__(self, site: Site, http: Http1, request: Request, last: bool, talk: Talk) -> None:
         self.request = request
-        self.match: Match | None = None
-        self.over = False
-        self.asked = False  # whether the gate has been asked
-        self.lines: list[tuple[str, str]] | None = None  # that it adds to the answer
         self._site = site
-        self._app = site.app
         self._http = http
         self._last = last
-        self._moved = moved
-        self._queued = queued
+        self._talk = talk
         self._started = site.now()
-        self._pending: Pending | None = None
-        self._call: Call | None = None  # of a handler in another thread
-        self._body: Body | None = None  # while it streams
-        self._endless = False  # whether it streams events
-        self._head: Response | None = None  # of a stream whose first item is still to come
-        self._finished = False  # whether on_response has run
-        self._failed = False  # whether an error's answer has been tried
-        self._status = 0  # of the head that is out
-        self._size = 0
 
     @property
     def streaming(self) -> bool:
@@ -93,12 +93,17 @@ class Answer:
         else:
             self._start_stream(answer)
 
+    def go_on(self, response: Response | Pending, started: float, finished: bool) -> None:
+        """Answer a request that was called ``started`` ago; ``finished``: the hooks have seen the response."""
+        self._started, self._finished = started, finished
+        self.respond(response)
+
     def complete(self, token: Pending, value: object) -> None:
         """What was pending is there. Ignored where the peer has gone or it is the second time."""
         if self._pending is token and not self.over:
             self._pending = None
-            self.respond(self._app.complete(self.request, value, self._handler_name()))
-            self._moved()
+            self.respond(self._site.app.complete(self.request, value, self._handler_name()))
+            self._talk.moved()
 
     def call_elsewhere(self, function: Callable[[], Response | Pending]) -> None:
         """Answer with what a handler gives in another thread; 503 where too many calls wait for one."""
@@ -113,26 +118,26 @@ class Answer:
             self.complete(pending, error)
 
     def _finish(self, response: Response) -> Response:
-        if not self._finished:
-            self._finished = True
-            if self.lines is not None:
-                response.headers.supplement(self.lines)
-            response = self._app.finish(self.request, response)
-        return response
+        if self._finished:
+            return response
+        self._finished = True
+        if self.lines is not None:
+            response.headers.supplement(self.lines)
+        return self._site.app.finish(self.request, response)
 
     def _send_whole(self, response: Response) -> None:
         if response.stream is not None:  # a hook put a stream in the body's place
             self._start_stream(response)
             return
-        self._size = 0 if self._http.bodyless(response.status) else len(response.body)
-        self._send_head(response, response.body)
+        self._size = self._send_head(response, response.body)
         self._end()
 
-    def _send_head(self, response: Response, body: bytes | None) -> None:
+    def _send_head(self, response: Response, body: bytes | None) -> int:
         if self._last or self._site.draining:
             self._http.last_answer = True
-        self._http.respond(response.status, response.headers.items(), body)
+        size = self._http.respond(response.status, response.lines, body)
         self._status = response.status
+        return size
 
     # Streams.
 
@@ -144,13 +149,13 @@ class Answer:
     def _made_body(self, response: Response) -> Body:
         assert response.stream is not None
         if not isinstance(response.stream, EventStream):
-            return Producer(response.stream, self._site, self._moved)
+            return Producer(response.stream, self._site, self._talk.moved)
         if self._http.bodyless(response.status):
-            return Producer((), self._site, self._moved)
+            return Producer((), self._site, self._talk.moved)
         from .following import Following  # loaded in time, see ``server.spare``
 
         last_event_id = self.request.headers.get("Last-Event-ID")
-        return Following(response.stream, self._site, last_event_id, self._queued, self._moved)
+        return Following(response.stream, self._site, last_event_id, self._talk.queued_bytes, self._talk.moved)
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
@@ -202,7 +207,7 @@ class Answer:
         if self._body is not None and self._endless:
             self._http.last_answer = True
             self._end_stream()
-            self._moved()
+            self._talk.moved()
 
     def _end_stream(self) -> None:
         self._close_body()
@@ -224,7 +229,7 @@ class Answer:
         self._close_body()
         if not self._failed:
             self._failed = True
-            self.respond(self._app.complete(self.request, error, self._handler_name()))
+            self.respond(self._site.app.complete(self.request, error, self._handler_name()))
         else:
             logger.error("error in the streamed body of an error handler", exc_info=error)
             self.respond(Response("500 Internal Server Error\n", 500, None, "text/plain; charset=utf-8"))
@@ -257,21 +262,8 @@ class Answer:
 
     def _end(self) -> None:
         self.over = True
-        seconds = self._site.now() - self._started
-        self._count(seconds)
-        if self._site.access is not None:
-            request = self.request
-            target = f"{request.raw_path}?{request.query_string}" if request.query_string else request.raw_path
-            entry = Answered(
-                request.client.host, request.method or "-", target or "-", self._status, self._size, seconds, request
-            )
-            self._site.access(entry)
-
-    def _count(self, seconds: float) -> None:
-        if self._status == _SWITCHING or (self._endless and self._status):
-            self._site.tally.answered_endless(self._status)
-        else:
-            self._site.tally.answered(self._status, seconds)
+        endless = self._status != 0 and (self._endless or self._status == _SWITCHING)
+        self._site.answered(self.request, self._status, self._size, self._started, endless)
 
     def _handler_name(self) -> str:
         route = self.match.route if self.match is not None else None

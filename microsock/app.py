@@ -300,7 +300,9 @@ class Topic:
 def _invoke(request: Request, route: Route, params: dict[str, Any]) -> Response | Pending:
     if params:
         request.params = params
-    value = route.handler(request, **params)
+        value = route.handler(request, **params)
+    else:
+        value = route.handler(request)
     return value if isinstance(value, Pending) else to_response(value, route.name)
 
 

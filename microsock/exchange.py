@@ -24,10 +24,11 @@ from .protocol.events import (
 )
 from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols, upgrade_required
 from .protocol.http1 import Peer
+from .protocol.ordinary import Ordinary
 from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
-from .routing import Kind, Match
+from .routing import Kind, Match, Route
 from .site import Site, logger
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _ABNORMAL = 1006
 class Exchange:
     """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
 
-    __slots__ = ("_answer", "_app", "_site", "_wire", "answered", "conversation", "session")
+    __slots__ = ("_answer", "_app", "_busy", "_site", "_wire", "answered", "conversation", "session")
 
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
         self.session = Session(peer, site.settings, site.http_date)
@@ -58,13 +59,15 @@ class Exchange:
         self._app = site.app
         self._wire = wire
         self._answer: Answer | None = None
+        self._busy: Request | None = None  # what is answered straight
 
     @property
     def about(self) -> str:
         """What it is busy with, as ``GET /notes`` or ``WS /chat``; empty between requests."""
         if self.conversation is not None:
             return f"WS {self.conversation.socket.request.raw_path}"
-        return "" if self._answer is None else f"{self._answer.request.method} {self._answer.request.raw_path}"
+        request = self._busy if self._answer is None else self._answer.request
+        return "" if request is None else f"{request.method} {request.raw_path}"
 
     # Events in.
 
@@ -73,18 +76,82 @@ class Exchange:
         if self.conversation is not None:
             return self._converse(self.conversation, budget)
         handle = self._log_and_handle if self._site.settings.debug else self._handle
+        http = self.session.http
         for _ in range(budget):
-            event = self.session.next_event()
+            event = http.next_event()
             if event is None:
                 break
             handle(event)
             if self.session.websocket is not None:
-                break
-        if self.session.has_output:
-            self._flush()
+                self._flush()
+                return True
+        if chunks := http.data_to_send():
+            self._wire.write(chunks)
         if self._answer is not None:
             self._see_to_answer(self._answer)
         return event is not None
+
+    def take(self, data: bytes) -> list[bytes] | None:
+        """Bytes came while nothing was under way: gives the answer where there is a plain one at once; else ``run``.
+
+        This is the straight way for what most requests are: ordinary, alone, with a plain response of a plain handler,
+        on a connection that stays open. It does what ``run`` does, in the same order and by the same functions, but
+        keeps no account of what could come between. Whatever is not so goes on from here as all others do.
+        """
+        site, http = self._site, self.session.http
+        way = http.read_alone(data)
+        if way is None:
+            return None
+        request = http.request_of(way)
+        self._note(request)
+        match = site.app.match(request)
+        body = data[way.size :]
+        if not self._is_straight(way, match.route):
+            event = http.begin(way, request, body)
+            self._begin(request, match)
+            self._handle(event)
+            return None
+        request.body = body
+        self._busy = request
+        started = site.now()
+        response = site.app.call(request, match)
+        finished = False
+        if isinstance(response, Response) and response.stream is None:
+            finished = True
+            response = site.app.finish(request, response)
+            head = None if response.stream is not None else http.head_of(response.status, response.lines)
+            if head is not None:
+                self._busy = None
+                site.answered(request, response.status, len(response.body), started)
+                return way.answer(head, site.http_date(), response.body, False)
+        http.begin(way, request, b"")
+        way.read_body(body)
+        self._begin(request, match).go_on(response, started, finished)
+        return None
+
+    def _is_straight(self, way: Ordinary, route: Route | None) -> bool:
+        site = self._site
+        if route is None or route.blocking or way.closes or way.method == "HEAD" or site.gate is not None:
+            return False
+        if way.length and way.length > self._most_body(route):
+            return False
+        return not site.draining and self.answered < site.settings.max_keep_alive_requests
+
+    def _begin(self, request: Request, match: Match | None) -> Answer:
+        last = self.answered >= self._site.settings.max_keep_alive_requests
+        self._answer = answer = Answer(self._site, self.session.http, request, last, self)
+        answer.match = match
+        self._busy = None
+        return answer
+
+    def _note(self, request: Request) -> None:
+        site = self._site
+        request.app = site.app
+        if site.proxies.watching:
+            site.proxies.look(request)
+        self.answered += 1
+        if site.count_request is not None:
+            site.count_request()
 
     def _converse(self, conversation: Conversation, budget: int) -> bool:
         # An open WebSocket is asked straight: nothing follows it.
@@ -117,11 +184,15 @@ class Exchange:
         if chunks := self.session.data_to_send():
             self._wire.write(chunks)
 
-    def _moved(self) -> None:
+    # For its answer.
+
+    def moved(self) -> None:
+        """There is something to send, outside of a turn of the connection."""
         # Also without bytes: the end of an answer changes what the connection waits for.
         self._wire.write(self.session.data_to_send())
 
-    def _queued_bytes(self) -> int:
+    def queued_bytes(self) -> int:
+        """How much the kernel has not taken yet."""
         return self._wire.queued_bytes
 
     # With debug on. Sizes, not contents: a log is no place for what a message or body says.
@@ -145,6 +216,8 @@ class Exchange:
             answer = self._answer_to(event.request)
             if self._site.gate is None or self._may(self._site.gate, answer, self._answer_whole):
                 self._answer_whole(answer)
+            if answer.over:
+                self._answer = None
         elif isinstance(event, RequestStarted):
             answer = self._answer_to(event.request)
             if self._site.gate is None or self._may(self._site.gate, answer, self._start):
@@ -155,16 +228,8 @@ class Exchange:
     def _answer_to(self, request: Request) -> Answer:
         answer = self._answer
         if answer is None or answer.request is not request:
-            request.app = self._app
-            if self._site.proxies.watching:
-                self._site.proxies.look(request)
-            self.answered += 1
-            if self._site.count_request is not None:
-                self._site.count_request()
-            last = self.answered >= self._site.settings.max_keep_alive_requests
-            self._answer = answer = Answer(
-                self._site, self.session.http, request, last, self._moved, self._queued_bytes
-            )
+            self._note(request)
+            answer = self._begin(request, None)
         return answer
 
     def _match(self, answer: Answer) -> Match:
@@ -200,7 +265,7 @@ class Exchange:
         if self._answer is answer and not answer.over:
             if self._take(permit, answer):
                 go_on(answer)
-            self._moved()
+            self.moved()
 
     # The head is there and the body is due: what need not wait for the body is decided now.
     def _start(self, answer: Answer) -> None:
@@ -208,28 +273,33 @@ class Exchange:
         if match.kind is not Kind.FOUND and "expect" in answer.request.headers:
             answer.respond(self._app.call(answer.request, match))
             return
-        own = match.route.max_body_size if match.route is not None else None
-        limit = self._site.settings.max_body_size if own is None else own
-        if refused := self.session.http.admit(limit):
+        if refused := self.session.http.admit(self._most_body(match.route)):
             self._handle(refused)
+
+    def _most_body(self, route: Route | None) -> int:
+        own = route.max_body_size if route is not None else None
+        return self._site.settings.max_body_size if own is None else own
 
     def _answer_whole(self, answer: Answer) -> None:
         request = answer.request
-        if self._asks_for_websocket(request):
+        if self.session.http.may_switch and self._asks_for_websocket(request):
             upgrade = self._app.match_websocket(request)
             if upgrade.route is not None:
                 self._upgrade(answer, upgrade.route, upgrade.params)
                 return
-        match = self._match(answer)
-        if match.route is not None and match.route.blocking:
+        match = answer.match or self._match(answer)
+        route = match.route
+        if route is None:
+            answer.respond(self._call_none(answer, match))
+        elif route.blocking:
             answer.call_elsewhere(self._app.call_later(request, match))
         else:
-            answer.respond(self._call(answer, match))
+            answer.respond(self._app.call(request, match))
 
     def _asks_for_websocket(self, request: Request) -> bool:
-        return self.session.http.may_switch and self._site.settings.websocket and is_websocket_upgrade(request)
+        return self._site.settings.websocket and is_websocket_upgrade(request)
 
-    def _call(self, answer: Answer, match: Match) -> Response | Pending:
+    def _call_none(self, answer: Answer, match: Match) -> Response | Pending:
         if match.kind is Kind.MISSING and self._is_websocket(answer.request):
             return self._app.refuse(answer.request, _upgrade_required(answer.request))
         return self._app.call(answer.request, match)

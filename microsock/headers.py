@@ -58,6 +58,10 @@ class Headers(Mapping[str, str]):
         """Every line as ``(name, value)``, in order, repeated names included."""
         return list(self._lines)
 
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """The same as a key for a table."""
+        return tuple(self._lines)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._lines!r})"
 
@@ -75,13 +79,6 @@ class MutableHeaders(Headers):
         super().__init__()
         if lines:
             self.update(lines)
-
-    @classmethod
-    def of_one(cls, name: str, value: str) -> MutableHeaders:
-        """A single line that is known to be right, unchecked."""
-        headers = cls()
-        headers._lines.append((name, value))
-        return headers
 
     def __setitem__(self, name: str, value: str) -> None:
         line = _checked(name, value)

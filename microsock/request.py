@@ -121,7 +121,6 @@ class Request:
         method: str,
         target: str,
         lines: Sequence[tuple[bytes, bytes]] = (),
-        *,
         body: bytes = b"",
         client: Address = NOBODY,
         scheme: str = "http",
@@ -129,9 +128,13 @@ class Request:
         http_version: str = "1.1",
     ) -> None:
         self.method = method
-        self.raw_path, _, self.query_string = target.partition("?")
-        self.routing_path = _decoded(self.raw_path)
-        self.path = self.routing_path.replace(ENCODED_SLASH, "%2F")
+        if "?" in target or "%" in target:
+            self.raw_path, _, self.query_string = target.partition("?")
+            self.routing_path = _decoded(self.raw_path)
+            self.path = self.routing_path.replace(ENCODED_SLASH, "%2F")
+        else:
+            self.raw_path = self.routing_path = self.path = target
+            self.query_string = ""
         self._lines = lines
         self.body = body
         self.client = client

@@ -21,6 +21,10 @@ _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
 
 
+# The lines of most answers.
+_ONLY = {kind: (("Content-Type", kind),) for kind in (_HTML, _BYTES, _JSON)}
+
+
 class Followed(Iterable[bytes]):
     """A streamed body whose pieces come from elsewhere: the floors above know how. It goes out as it is.
 
@@ -89,7 +93,7 @@ class Response:
     Raises ``TypeError`` or ``ValueError`` for anything else, where it is written.
     """
 
-    __slots__ = ("_body", "_status", "headers", "stream")
+    __slots__ = ("_body", "_headers", "_kind", "_status", "stream")
 
     def __init__(
         self,
@@ -98,18 +102,42 @@ class Response:
         headers: HeaderSource | None = None,
         content_type: str | None = None,
     ) -> None:
-        self.headers = MutableHeaders(headers)
+        self._headers = None if headers is None else MutableHeaders(headers)
+        self._kind: str | None = None  # the Content-Type, while that is the only line and nobody has looked
         self.stream: Iterable[bytes] | Iterable[Encodable] | None = None
         self._body = b""
-        self.status = status
+        if status == 200 and type(status) is int:
+            self._status = 200
+        else:
+            self.status = status
         guessed = self._set_body(body)
         if content_type is not None:
             self.headers["Content-Type"] = content_type
         elif guessed is not None and status not in (204, 304):
-            if headers is None:
-                self.headers = MutableHeaders.of_one("Content-Type", guessed)
+            if self._headers is None:
+                self._kind = guessed
             else:
-                self.headers.setdefault("Content-Type", guessed)
+                self._headers.setdefault("Content-Type", guessed)
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """The header lines, to look at and to change."""
+        if self._headers is None:
+            self._headers = MutableHeaders()
+            if self._kind is not None:
+                self._headers.add("Content-Type", self._kind)
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: MutableHeaders) -> None:
+        self._headers = headers
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """The header lines as they are, for who sends them."""
+        if self._headers is not None:
+            return self._headers.lines()
+        return () if self._kind is None else _ONLY.get(self._kind) or (("Content-Type", self._kind),)
 
     @property
     def status(self) -> int:

@@ -229,6 +229,28 @@ class Site:
     def limits(self, store: Store) -> None:
         self._limits = store
 
+    def answered(self, request: Request, status: int, size: int, started: float, endless: bool = False) -> None:
+        """A request was answered: count it and tell the access log.
+
+        Args:
+            request: what was answered.
+            status: 0 if its client left before.
+            size: bytes of the answer's body.
+            started: when the request came, on the clock ``now``.
+            endless: whether the answer had no end of its own.
+        """
+        seconds = self.now() - started
+        if endless:
+            self.tally.answered_endless(status)
+        else:
+            self.tally.answered(status, seconds)
+        if self.access is not None:
+            query, path = request.query_string, request.raw_path
+            target = f"{path}?{query}" if query else path
+            self.access(
+                Answered(request.client.host, request.method or "-", target or "-", status, size, seconds, request)
+            )
+
     def add(self, conversation: Conversation) -> None:
         """Know a WebSocket that has opened."""
         self._conversations[conversation] = None

@@ -1,4 +1,4 @@
-"""Header lines that were judged before: what came in and what goes out, each line once and then remembered.
+"""Lines that were judged before: what came in and what goes out, each line once and then remembered.
 
 The tables save work; they are no authority. A line enters on its second sighting and leaves when a table is full, and
 what several lines say together is never remembered. Pure functions on bytes, beside the tables.
@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from sys import intern
 from typing import Generic, TypeVar
 
-from ..errors import LocalProtocolError
+from ..errors import LocalProtocolError, reason_phrase
 from ..startup import NamedTuple
 
-__all__ = ["FRAMING", "SPECIAL", "Field", "FieldTable", "Line", "LineTable"]
+__all__ = ["FRAMING", "SPECIAL", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines", "made_head"]
 
 Field = tuple[bytes, bytes]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# In the order of the most usual; another method, and a target of another form, are h11's to judge.
+_REQUEST_LINE = re.compile(rb"(GET|POST|HEAD|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~]*) HTTP/1\.1")
 # Of a value that comes in: no obs-text, so that this is a strict subset of what h11 takes.
 _VISIBLE = bytes([9, *range(0x20, 0x7F)])
 # Of one that goes out: obs-text too (RFC 9110 section 5.5).
 _SENDABLE = bytes([*_VISIBLE, *range(0x80, 0x100)])
-_MAX_LINES, _MAX_LINE = 1024, 512
+_MAX_LINES, _MAX_LINE, _MAX_HEAD = 1024, 512, 16
 # Secrets, which are not to lie about in a table; these and what counts down are not the same twice for long.
 _NEVER = {b"cookie", b"authorization", b"proxy-authorization", b"set-cookie", b"ratelimit"}
-# Each request's own: these are looked at every time.
+# Each request's own: what these say is looked at every time.
 SPECIAL = {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", b"upgrade"}
 # What the server decides, whatever the app says.
 FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"}
@@ -36,7 +39,7 @@ V = TypeVar("V")
 
 
 class Memory(Generic[K, V]):
-    """Verdicts on lines that were seen twice: at most 1,024, and as many keys of lines seen once."""
+    """Verdicts on what was seen twice: at most 1,024, and as many keys of what was seen once."""
 
     __slots__ = ("_seen", "known")
 
@@ -56,6 +59,23 @@ class Memory(Generic[K, V]):
         self._seen.add(key)
 
 
+class RequestLines(Memory[bytes, tuple[str, str]]):
+    """Request lines by their bytes: method and target."""
+
+    __slots__ = ()
+
+    def judge(self, line: bytes) -> tuple[str, str] | None:
+        """Method and target of a line that is not known; None where h11 is to judge it."""
+        match = _REQUEST_LINE.fullmatch(line)
+        if match is None:
+            return None
+        parts = intern(match[1].decode("ascii")), match[2].decode("ascii")
+        # A query is often another each time, and may hold a secret.
+        if len(line) <= _MAX_LINE and b"?" not in line:
+            self.remember(line, parts)
+        return parts
+
+
 class FieldTable(Memory[bytes, Field]):
     """Request lines by their bytes: name in lower case, and value. None that is special is in ``known``."""
 
@@ -67,8 +87,7 @@ class FieldTable(Memory[bytes, Field]):
 
     def judge(self, line: bytes) -> Field | None:
         """Name and value of a line that is not known; None where h11 is to judge it."""
-        field = self._special.known.get(line)
-        return field if field is not None else self._judge(line)
+        return self._special.known.get(line) or self._judge(line)
 
     def _judge(self, line: bytes) -> Field | None:
         name, colon, value = line.partition(b":")
@@ -89,23 +108,61 @@ class Line(NamedTuple):
     value: bytes
     raw: bytes
     """As it goes over the wire, with its line end; empty for one whose place is the server's to fill."""
+    lasting: bool
+    """Whether it may be remembered."""
 
 
-class LineTable(Memory[tuple[str, str], Line]):
-    """Answer lines, by name and value as the app gave them."""
+class AnswerHead(NamedTuple):
+    """The head of an answer as the app gave it, judged.
 
-    __slots__ = ()
+    Attributes:
+        status: from 200 to 599.
+        lines: all of them.
+        raw: status line and lines as they go over the wire, but for those whose place is the server's to fill.
+        framing: whether there are such lines.
+    """
 
-    def judge(self, line: tuple[str, str]) -> Line:
-        """A line that is not known. Raises ``LocalProtocolError`` for one that must not be sent."""
+    status: int
+    lines: tuple[Line, ...]
+    raw: bytes
+    framing: bool
+
+
+class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
+    """Heads of answers by status and lines, as the app gave them."""
+
+    __slots__ = ("_lines",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: Memory[tuple[str, str], Line] = Memory()
+
+    def judge(self, status: int, pairs: tuple[tuple[str, str], ...]) -> AnswerHead:
+        """A head that is not known. Raises ``LocalProtocolError`` for a line that must not be sent."""
+        known = self._lines.known
+        lines = tuple([known.get(pair) or self._judge(pair) for pair in pairs])
+        head = made_head(status, lines)
+        if len(lines) <= _MAX_HEAD and all(line.lasting for line in lines):
+            self.remember((status, pairs), head)
+        return head
+
+    def _judge(self, pair: tuple[str, str]) -> Line:
         try:
-            name, value = line[0].encode("ascii"), line[1].encode("latin-1")
+            name, value = pair[0].encode("ascii"), pair[1].encode("latin-1")
         except UnicodeEncodeError as error:
-            raise LocalProtocolError(f"header line {line!r} has characters outside Latin-1") from error
+            raise LocalProtocolError(f"header line {pair!r} has characters outside Latin-1") from error
         if not _TOKEN.fullmatch(name) or value.translate(None, _SENDABLE) or value != value.strip(b" \t"):
-            raise LocalProtocolError(f"illegal header line {line!r}")
-        raw = b"" if name.lower() in FRAMING else b"%b: %b\r\n" % (name, value)
-        judged = Line(name, value, raw)
-        if len(name) + len(value) <= _MAX_LINE and name.lower() not in _NEVER:
-            self.remember(line, judged)
-        return judged
+            raise LocalProtocolError(f"illegal header line {pair!r}")
+        lower = name.lower()
+        raw = b"" if lower in FRAMING else b"%b: %b\r\n" % (name, value)
+        line = Line(name, value, raw, len(name) + len(value) <= _MAX_LINE and lower not in _NEVER)
+        if line.lasting:
+            self._lines.remember(pair, line)
+        return line
+
+
+def made_head(status: int, lines: tuple[Line, ...]) -> AnswerHead:
+    """A head of lines that were judged."""
+    raws = [line.raw for line in lines]
+    status_line = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
+    return AnswerHead(status, lines, status_line + b"".join(raws), b"" in raws)

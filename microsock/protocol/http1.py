@@ -8,16 +8,15 @@ Knows no socket, no clock and no app.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..request import Address, Request
 from ..startup import NamedTuple
 from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
-from .fields import FRAMING, Field, FieldTable, Line, LineTable
+from .fields import FRAMING, AnswerHead, Field, HeadTable, Line, made_head
 from .framing import Framing, HeadParts, examine, split_head
-from .ordinary import Head as OrdinaryHead
 from .ordinary import Ordinary, read_ordinary
 from .scanner import HeadScanner, Limits
 from .whole import Whole
@@ -27,8 +26,12 @@ __all__ = ["Http1", "Peer"]
 # Empty lines that a peer may send before a request line (RFC 9112 section 2.2).
 _MAX_EMPTY_LINES = 8
 _LENGTH = re.compile(rb"[0-9]{1,19}")
-# What all connections of this process have said and were told; see `fields`.
-_FIELDS, _LINES = FieldTable(), LineTable()
+# What all connections of this process were told; see `fields`.
+_HEADS = HeadTable()
+# Read some ten times in each request; a member of an Enum is ten times slower to look up than a name.
+_IDLE, _HEAD, _BODY, _ANSWER, _NOTHING = (
+    Waiting.IDLE, Waiting.HEAD, Waiting.BODY, Waiting.ANSWER, Waiting.NOTHING,
+)  # fmt: skip
 
 
 class Peer(NamedTuple):
@@ -47,21 +50,24 @@ class Http1:
     """
 
     __slots__ = (
-        "_body", "_buffer", "_empty_lines", "_ended", "_framing", "_http_date", "_limits", "_out", "_request",
-        "_scanner", "_short", "_way", "last_answer", "peer", "waiting",
+        "_body", "_buffer", "_empty_lines", "_framing", "_http_date", "_limits", "_out", "_request", "_scanner",
+        "_short", "_way", "last_answer", "peer", "peer_ended", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes], short: bool = True) -> None:
-        self.waiting = Waiting.IDLE
-        self.last_answer = False  # whether the next answer is to close the connection
+        self.waiting = _IDLE
+        self.last_answer = False
+        """Whether the next answer is to close the connection."""
         self.peer = peer
+        self.peer_ended = False
+        """Whether the peer has ended its stream."""
         self._limits = limits
         self._http_date = http_date
-        self._buffer = bytearray()
-        self._ended = False
+        # Bytes as they came where they are all there is; a bytearray once there is more to take in or to leave.
+        self._buffer: bytes | bytearray = b""
         self._empty_lines = 0
         self._out: list[bytes] = []
-        self._scanner = HeadScanner(limits)
+        self._scanner: HeadScanner | None = None  # while a head is looked at
         self._short = short  # whether an ordinary request may take the short way
         self._way: Whole | Ordinary | None = None
         self._request: Request | None = None
@@ -72,10 +78,25 @@ class Http1:
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer; empty bytes are the end of its stream."""
-        if data:
-            self._buffer += data
+        if not data:
+            self.peer_ended = True
+        elif not self._buffer:
+            self._buffer = data
         else:
-            self._ended = True
+            self._gathered().extend(data)
+
+    def _gathered(self) -> bytearray:
+        # What is here, in a form that can grow and shrink.
+        if isinstance(self._buffer, bytes):
+            self._buffer = bytearray(self._buffer)
+        return self._buffer
+
+    def _drop(self, size: int) -> None:
+        # The first bytes are read; what is left of one large read is not copied again for each request in it.
+        if size == len(self._buffer):
+            self._buffer = b""
+        else:
+            del self._gathered()[:size]
 
     @property
     def buffered(self) -> int:
@@ -83,25 +104,52 @@ class Http1:
         return len(self._buffer)
 
     @property
-    def peer_ended(self) -> bool:
-        """Whether the peer has ended its stream."""
-        return self._ended
-
-    @property
     def may_switch(self) -> bool:
         """Whether the request may ask for another protocol; one that took the short way has no Upgrade line."""
-        return isinstance(self._way, Whole)
+        return type(self._way) is Whole
 
     def next_event(self) -> Event | None:
         """What came next, or None until more bytes come or the answer that is due is given."""
+        if not self._buffer and not self.peer_ended:
+            return None
+        waiting = self.waiting
         try:
-            if self.waiting in (Waiting.IDLE, Waiting.HEAD):
+            if waiting is _IDLE or waiting is _HEAD:
                 return self._next_head()
-            if self.waiting is Waiting.BODY:
+            if waiting is _BODY:
                 return self._next_body()
         except RemoteProtocolError as error:
             return self.refuse(error.status, str(error))
         return None
+
+    def read_alone(self, data: bytes) -> Ordinary | None:
+        """An ordinary request that is all of ``data``, where nothing else is under way; else ``data`` is received.
+
+        It is not begun yet: answer it, or ``begin`` it.
+        """
+        if self._short and self.waiting is _IDLE and not self._buffer:
+            way = read_ordinary(data, self._limits)
+            if way is not None and way.size + way.length == len(data):
+                return way
+        self.receive_data(data)
+        return None
+
+    def request_of(self, way: Ordinary) -> Request:
+        """What an ordinary head asks for."""
+        client, scheme = self.peer
+        return Request(way.method, way.target, way.fields, b"", client, scheme, way.host)
+
+    def begin(self, way: Ordinary, request: Request, body: bytes | bytearray) -> RequestStarted | RequestReceived:
+        """Have it go the way of all others, with its body still to be read; gives its event."""
+        self._empty_lines = 0
+        self._way = way
+        self._request = request
+        self._buffer = body
+        self.waiting = _ANSWER
+        if way.length:
+            self._framing = Framing(way.target, way.host, way.length, False, False)
+            return RequestStarted(request)
+        return RequestReceived(request)
 
     def admit(self, max_body_size: int) -> Event | None:
         """Let the body of the request that started come, up to ``max_body_size`` bytes; else it is refused."""
@@ -109,7 +157,7 @@ class Http1:
         if framing.length > max_body_size:
             return self.refuse(413, f"the body is larger than {max_body_size} bytes")
         self._body = IncomingBody(framing, max_body_size)
-        self.waiting = Waiting.BODY
+        self.waiting = _BODY
         if framing.expects_continue:
             # Also when the body is here already: so the answer does not depend on how the network cut the bytes.
             assert isinstance(self._way, Whole)
@@ -117,51 +165,44 @@ class Http1:
         return None
 
     def _next_head(self) -> Event | None:
-        self._skip_empty_lines()
-        if self._short and self.waiting is Waiting.IDLE and self._buffer:
-            head = read_ordinary(self._buffer, self._limits, _FIELDS)
-            if head is not None:
-                return self._take_ordinary(head)
+        if self._buffer.startswith(b"\r\n"):
+            self._skip_empty_lines()
+        if self._short and self.waiting is _IDLE and self._buffer:
+            way = read_ordinary(self._buffer, self._limits)
+            if way is not None:
+                self._drop(way.size)
+                return self.begin(way, self.request_of(way), self._buffer)
         if self._buffer and self._buffer != b"\r":
-            self.waiting = Waiting.HEAD
-            length = self._scanner.feed(self._buffer)
+            self.waiting = _HEAD
+            if self._scanner is None:
+                self._scanner = HeadScanner(self._limits)
+            length = self._scanner.feed(self._gathered())
             if length is not None:
                 return self._parse_head(length)
-        if self._ended:
-            if self.waiting is Waiting.HEAD:
+        if self.peer_ended:
+            if self.waiting is _HEAD:
                 raise RemoteProtocolError("the request head is incomplete")
-            self.waiting = Waiting.NOTHING
+            self.waiting = _NOTHING
             return StreamEnded()
         return None
 
     def _skip_empty_lines(self) -> None:
-        if self.waiting is Waiting.HEAD:
-            return
-        while self._buffer.startswith(b"\r\n"):
+        while self.waiting is not _HEAD and self._buffer.startswith(b"\r\n"):
             self._empty_lines += 1
             if self._empty_lines > _MAX_EMPTY_LINES:
                 raise RemoteProtocolError("empty lines instead of a request")
-            del self._buffer[:2]
-
-    def _take_ordinary(self, head: OrdinaryHead) -> Event:
-        self._way = Ordinary(head, bytes(self._buffer[: head.size]))
-        del self._buffer[: head.size]
-        self._request = self._new_request(head.method, head.target, "1.1", head.fields, head.host)
-        self.waiting = Waiting.ANSWER
-        if head.length:
-            self._framing = Framing(head.target, head.host, head.length, False, False)
-            return RequestStarted(self._request)
-        return RequestReceived(self._request)
+            self._drop(2)
 
     def _parse_head(self, length: int) -> Event | None:
         head = bytes(self._buffer[:length])
-        del self._buffer[:length]
+        self._drop(length)
+        self._scanner = None
         # Before h11, which joins repeated lengths and knows fewer statuses.
         self._framing = framing = self._examine(split_head(head))
         has_body = framing.length > 0 or framing.chunked
         self._way = Whole()
         self._way.read_head(head, has_body)
-        self.waiting = Waiting.ANSWER
+        self.waiting = _ANSWER
         assert self._request is not None
         return RequestStarted(self._request) if has_body else RequestReceived(self._request)
 
@@ -176,38 +217,53 @@ class Http1:
 
     def _new_request(self, method: str, target: str, version: str, lines: list[Field], host: str) -> Request:
         client, scheme = self.peer
-        return Request(method, target, lines, client=client, scheme=scheme, host=host, http_version=version)
+        return Request(method, target, lines, b"", client, scheme, host, version)
 
     def _next_body(self) -> Event | None:
         way, request, body = self._way, self._request, self._body
         assert way is not None
         assert request is not None
         assert body is not None
-        body.payload += way.read_body(body.take(self._buffer))
+        if body.chunked:
+            part = body.unframe(self._gathered())
+        else:
+            part = body.take(self._buffer)
+            self._drop(len(part))
+        payload = way.read_body(part)
         if not way.reading:
-            request.body = bytes(body.payload)
+            request.body = body.whole(payload)
             self._body = None
-            self.waiting = Waiting.ANSWER
+            self.waiting = _ANSWER
             return RequestReceived(request)
-        if self._ended:
+        if self.peer_ended:
             raise RemoteProtocolError("the request body is incomplete")
+        body.keep(payload)
         return None
 
     def refuse(self, status: int, message: str) -> RequestRefused:
         """Give this request up; answer the event that comes back, then the connection closes."""
-        self.waiting = Waiting.ANSWER
+        self.waiting = _ANSWER
         self.last_answer = True
         return RequestRefused(status, message, self._request)
 
     def _started(self) -> Framing:
-        if self.waiting is not Waiting.ANSWER or self._framing is None:
+        if self.waiting is not _ANSWER or self._framing is None:
             raise LocalProtocolError("no request has started")
         return self._framing
 
     # Out.
 
-    def respond(self, status: int, headers: Sequence[tuple[str, str]], body: bytes | None) -> None:
-        """Answer: status, header lines and the whole body, or None where pieces follow.
+    def head_of(self, status: int, headers: Iterable[tuple[str, str]]) -> AnswerHead | None:
+        """The head of a plain answer, with a body and without a line that is the server's to fill; None for others."""
+        pairs = tuple(headers)
+        try:
+            head = _HEADS.known.get((status, pairs)) or _HEADS.judge(status, pairs)
+        except LocalProtocolError:
+            return None
+        return None if head.framing or status == 204 or status == 304 else head
+
+    def respond(self, status: int, headers: Iterable[tuple[str, str]], body: bytes | None) -> int:
+        """Answer: status, header lines and the whole body, or None where pieces follow; gives the bytes of that body.
 
         Framing, Date and Connection are added here; what the app says about them is dropped, but for a
         Content-Length in front of a streamed body or of none, and a ``Connection: close``.
@@ -219,21 +275,28 @@ class Http1:
             body = b"" if self._is_head() else body
         if way.reading:
             self.last_answer = True
-        known = _LINES.known
-        lines = [known.get(line) or _LINES.judge(line) for line in headers]
+        pairs = tuple(headers)
+        head = _HEADS.known.get((status, pairs)) or _HEADS.judge(status, pairs)
+        if body is not None and not head.framing and not self.bodyless(status):
+            self._out += way.answer(head, self._http_date(), body, self.last_answer)
+            self._over(way)
+            return len(body)
         length = b"%d" % len(body) if body is not None else None
-        if not all(line.raw for line in lines):
-            length = self._own_length(lines, body, length)
-            lines, way = self._framed(lines, way)
+        if head.framing:
+            length = self._own_length(head.lines, body, length)
+            head, way = self._framed(head, way)
         if status in (204, 304):
             length = None
-        self._out += way.respond(status, lines, self._http_date(), length, self.last_answer)
+        self._out += way.respond(head, self._http_date(), length, self.last_answer)
+        if body is None or self.bodyless(status):
+            body = body and b""
+        if body:
+            self._out += way.send_piece(body)
         if body is not None:
-            if body and not self.bodyless(status):
-                self._out += way.send_piece(body)
             self._end(way)
+        return len(body or b"")
 
-    def _own_length(self, lines: Sequence[Line], body: bytes | None, length: bytes | None) -> bytes | None:
+    def _own_length(self, lines: Iterable[Line], body: bytes | None, length: bytes | None) -> bytes | None:
         # The app knows the length of a stream, and of a body that HEAD need not make. A wrong one is a mistake.
         own = {line.value for line in lines if line.name.lower() == b"content-length"}
         right = len(own) == 1 and all(map(_LENGTH.fullmatch, own))
@@ -241,18 +304,18 @@ class Http1:
             raise LocalProtocolError("bad or conflicting Content-Length")
         return own.pop() if right and (body is None or (not body and self._is_head())) else length
 
-    def _framed(self, lines: list[Line], way: Whole | Ordinary) -> tuple[list[Line], Whole | Ordinary]:
+    def _framed(self, head: AnswerHead, way: Whole | Ordinary) -> tuple[AnswerHead, Whole | Ordinary]:
         # Without the lines whose place is ours; what the app says of the connection is for h11 to obey.
-        kept = [line for line in lines if line.name.lower() not in FRAMING]
-        connection = [line for line in lines if line.name.lower() == b"connection" and not self.last_answer]
+        kept = [line for line in head.lines if line.name.lower() not in FRAMING]
+        connection = [line for line in head.lines if line.name.lower() == b"connection" and not self.last_answer]
         if connection and isinstance(way, Ordinary):
             way = self._way = self._replayed(way)
-        return kept + connection, way
+        return made_head(head.status, (*kept, *connection)), way
 
     def _replayed(self, way: Ordinary) -> Whole:
         # An h11 that has read what the short way has; of the body it wants to know no more than the length.
         whole = Whole()
-        whole.read_head(way.head, way.length > 0)
+        whole.read_head(way.head + b"\r\n\r\n", way.length > 0)
         if way.length:
             whole.read_body(bytes(way.length))
         return whole
@@ -277,15 +340,15 @@ class Http1:
 
     def abandon(self) -> None:
         """Give up in the middle of an answer: no last chunk, so that the peer can tell (RFC 9112 section 8)."""
-        self.waiting = Waiting.NOTHING
+        self.waiting = _NOTHING
 
     def switch(self, lines: Sequence[Field]) -> bytearray:
         """Answer 101 and end HTTP here; gives the bytes that came behind the request (RFC 9110 section 7.8)."""
         assert isinstance(self._way, Whole)
         self._out += self._way.inform(101, lines)
-        self.waiting = Waiting.NOTHING
+        self.waiting = _NOTHING
         self._forget_request()
-        return self._buffer
+        return self._gathered()
 
     @property
     def has_output(self) -> bool:
@@ -299,14 +362,15 @@ class Http1:
 
     def _end(self, way: Whole | Ordinary) -> None:
         self._out += way.finish()
+        self._over(way)
+
+    def _over(self, way: Whole | Ordinary) -> None:
         if self.last_answer or not way.reusable:
-            self.waiting = Waiting.NOTHING
+            self.waiting = _NOTHING
             return
-        self.waiting = Waiting.IDLE
-        self._forget_request()
+        self.waiting = _IDLE
         self._empty_lines = 0
-        if self._scanner.used:
-            self._scanner = HeadScanner(self._limits)
+        self._forget_request()
 
     def _forget_request(self) -> None:
         self._way = self._request = self._framing = self._body = None

@@ -1,125 +1,126 @@
 """The short way for an ordinary request: the same interface as ``Whole``, and the same bytes, without h11.
 
-Ordinary is a head that is whole in hand, with an origin-form target and HTTP/1.1, whose every line is in a grammar
-that is a strict subset of h11's, with exactly one Host, at most one Content-Length, and of the other lines that frame
-a message at most one ``Connection: close`` or ``keep-alive``. Whatever is not takes h11 whole: ``read_ordinary``
-gives None. Why that is safe stands in docs/design.md; ``tests/protocol/test_both_ways.py`` holds it.
+Ordinary is a head that is whole in hand, with a usual method, an origin-form target and HTTP/1.1, whose every line is
+in a grammar that is a strict subset of h11's, with exactly one Host, at most one Content-Length, and of the other
+lines that frame a message at most one ``Connection: close`` or ``keep-alive``. Whatever is not takes h11 whole:
+``read_ordinary`` gives None. Why that is safe stands in docs/design.md; ``tests/protocol/test_both_ways.py`` holds it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from sys import intern
-from typing import cast
+from functools import lru_cache
 
-from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
-from ..startup import NamedTuple
-from .fields import SPECIAL, Field, FieldTable, Line
+from ..errors import LocalProtocolError, RemoteProtocolError
+from .fields import SPECIAL, AnswerHead, Field, FieldTable, RequestLines
 from .framing import checked_host
 from .scanner import Limits
 
-__all__ = ["Head", "Ordinary", "read_ordinary"]
+__all__ = ["Ordinary", "read_ordinary"]
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (/[!\"$-~]*) HTTP/1\.1")
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _CLOSES = {b"close": True, b"keep-alive": False}
 _CLOSE = b"Connection: close\r\n"
+# A body of up to so many bytes is copied behind its head, which is cheaper than another piece to send.
+_SMALL = 16 << 10
+# What all connections of this process have said; see `fields`.
+_REQUEST_LINES, _FIELDS = RequestLines(), FieldTable()
 
 
-class Head(NamedTuple):
-    """What an ordinary head says; ``fields`` with names in lower case, ``size`` in bytes, blank line included."""
-
-    size: int
-    method: str
-    target: str
-    host: str
-    fields: list[Field]
-    length: int
-    closes: bool
-
-
-def read_ordinary(buffer: bytearray, limits: Limits, table: FieldTable) -> Head | None:
-    """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
-    size = buffer.find(b"\r\n\r\n") + 4
-    if size == 3 or size > limits.line or size > limits.head:
+def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Ordinary | None:
+    """The request whose head ``buffer`` starts with, if it is an ordinary one; it is left there."""
+    size = buffer.find(b"\r\n\r\n")
+    if size < 0 or size + 4 > limits.line or size + 4 > limits.head:
         return None
-    request_line, *lines = bytes(buffer[: size - 4]).split(b"\r\n")
-    match = _REQUEST_LINE.fullmatch(request_line)
-    if match is None or match[1] == b"CONNECT" or len(lines) > limits.headers:
+    head = bytes(buffer[:size])
+    lines = head.split(b"\r\n")
+    line = lines.pop(0)
+    start = _REQUEST_LINES.known.get(line) or _REQUEST_LINES.judge(line)
+    if start is None or len(lines) > limits.headers:
         return None
-    fields: list[Field | None] = list(map(table.known.get, lines))
-    special: list[Field] = []
-    for place, line in enumerate(lines):
-        if fields[place] is None:
-            field = table.judge(line)
-            if field is None:
-                return None
-            fields[place] = field
-            if field[0] in SPECIAL:
-                special.append(field)
-    framing = _framing(special)
-    if framing is None:
-        return None
-    return Head(
-        size,
-        intern(match[1].decode("ascii")),
-        match[2].decode("ascii"),
-        framing[0],
-        cast(list[Field], fields),
-        *framing[1:],
-    )
+    fields = list(map(_FIELDS.known.get, lines))
+    framing = _judge_unknown(lines, fields)
+    return None if framing is None else Ordinary(head, start, fields, *framing)  # type: ignore[arg-type]
 
 
-def _framing(special: list[Field]) -> tuple[str, int, bool] | None:
-    # Host, length of the body, whether the peer wants to close; None where any of it is not plain or is repeated.
-    host = length = closes = None
-    for name, value in special:
-        if name == b"host" and host is None:
-            host = value
-        elif name == b"connection" and closes is None and (closes := _CLOSES.get(value.lower())) is not None:
-            pass
-        elif name == b"content-length" and length is None and _LENGTH.fullmatch(value):
-            length = int(value)
-        else:
+def _judge_unknown(lines: list[bytes], fields: list[Field | None]) -> tuple[str, int, bool] | None:
+    # Fills the places of lines that are not known, the special ones always among them. Gives Host, length of the body
+    # and whether the peer wants to close; None where any of it is not plain or is repeated.
+    host: str | None = None
+    length: int | None = None
+    closes: bool | None = None
+    for place, field in enumerate(fields):
+        if field:
+            continue
+        judged = _FIELDS.judge(lines[place])
+        if judged is None:
             return None
-    if host is None:
-        return None
+        fields[place] = judged
+        name, value = judged
+        if name not in SPECIAL:
+            continue
+        if name == b"host":
+            host = _host(value) if host is None else None
+            plain = host is not None
+        elif name == b"connection":
+            closes = _CLOSES.get(value.lower()) if closes is None else None
+            plain = closes is not None
+        else:
+            plain = name == b"content-length" and length is None and _LENGTH.fullmatch(value) is not None
+            length = int(value) if plain else None
+        if not plain:
+            return None
+    return None if host is None else (host, length or 0, closes or False)
+
+
+@lru_cache(maxsize=256)
+def _host(value: bytes) -> str | None:
     try:
-        return checked_host(host.decode("ascii")), length or 0, closes or False
+        return checked_host(value.decode("ascii"))
     except RemoteProtocolError:
         return None
 
 
-_STATUS_LINES: dict[int, bytes] = {}
-
-
-def _status_line(status: int) -> bytes:
-    line = _STATUS_LINES.get(status)
-    if line is None:
-        line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
-    return line
-
-
 class Ordinary:
-    """One ordinary request on its way in, and its answer on its way out."""
+    """One ordinary request on its way in, and its answer on its way out.
 
-    __slots__ = ("_chunked", "_closes", "_is_head", "_left_in", "_left_out", "head", "length", "reusable")
+    Attributes:
+        head: its bytes but for the empty line, for an h11 that takes over.
+        size: bytes of the head, empty line included.
+        fields: the header lines, names in lower case.
+        length: bytes of the body.
+        reusable: whether all has been said, and another request may follow.
+        closes: whether the peer wants to close behind it.
+    """
+
+    __slots__ = (
+        "_chunked",
+        "_left_in",
+        "_left_out",
+        "closes",
+        "fields",
+        "head",
+        "host",
+        "length",
+        "method",
+        "reusable",
+        "size",
+        "target",
+    )  # fmt: skip
 
     broken = False
 
-    def __init__(self, head: Head, raw: bytes) -> None:
-        self.head = raw
-        """The head's bytes, for an h11 that takes over."""
-        self.length = head.length
-        """Bytes of the request's body."""
+    def __init__(
+        self, head: bytes, start: tuple[str, str], fields: list[Field], host: str, length: int, closes: bool
+    ) -> None:
+        self.head = head
+        self.size = len(head) + 4
+        self.method, self.target = start
+        self.host = host
+        self.fields = fields
+        self.length = self._left_in = length
         self.reusable = False
-        """Whether all has been said, and another request may follow."""
-        self._is_head = head.method == "HEAD"
-        self._closes = head.closes
-        self._left_in = head.length
-        self._left_out: int | None = None
-        self._chunked = False
+        self.closes = closes
 
     @property
     def reading(self) -> bool:
@@ -131,26 +132,32 @@ class Ordinary:
         self._left_in -= len(data)
         return data
 
-    def respond(
-        self, status: int, lines: Sequence[Line], date: bytes, length: bytes | None, closing: bool
-    ) -> list[bytes]:
+    def answer(self, head: AnswerHead, date: bytes, body: bytes, closing: bool) -> list[bytes]:
+        """A whole answer that has a body, and whose head has no line that is the server's to fill."""
+        closes = closing or self.closes
+        self.reusable = not closes
+        ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
+        top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, len(body), ends)
+        return [top + body] if len(body) <= _SMALL else [top, body]
+
+    def respond(self, head: AnswerHead, date: bytes, length: bytes | None, closing: bool) -> list[bytes]:
         """The head of an answer. ``length`` is that of its body, as text; None where it is unknown or there is none."""
-        parts = [_status_line(status), *[line.raw for line in lines], b"Date: ", date, b"\r\n"]
+        parts = [head.raw, b"Date: ", date, b"\r\n"]
         if length is not None:
             parts += (b"Content-Length: ", length, b"\r\n")
-        if closing and not self._closes:
+        if closing and not self.closes:
             parts.append(_CLOSE)
-        bodyless = status in (204, 304)
+        bodyless = head.status in (204, 304)
         if length is None and not bodyless:
             parts.append(b"Transfer-Encoding: chunked\r\n")
-        if self._closes:
+        if self.closes:
             parts.append(_CLOSE)
-        self._closes |= closing
+        self.closes |= closing
         parts.append(b"\r\n")
-        if bodyless or self._is_head:
-            self._left_out = 0
-        else:
-            self._chunked, self._left_out = length is None, None if length is None else int(length)
+        self._chunked = length is None
+        self._left_out: int | None = None if length is None else int(length)
+        if bodyless or self.method == "HEAD":
+            self._chunked, self._left_out = False, 0
         return [b"".join(parts)]
 
     def send_piece(self, piece: bytes) -> list[bytes]:
@@ -167,5 +174,5 @@ class Ordinary:
         """The end of the answer."""
         if self._left_out:
             raise LocalProtocolError("Too little data for declared Content-Length")
-        self.reusable = not self._closes
+        self.reusable = not self.closes
         return [b"0\r\n\r\n"] if self._chunked else []

@@ -6,6 +6,7 @@ First HTTP, then, after a handshake, WebSocket frames. Knows h11 and wsproto. Kn
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..request import Request
@@ -21,50 +22,53 @@ if TYPE_CHECKING:
 
 __all__ = ["Session"]
 
+_limits = lru_cache(maxsize=8)(Limits)  # one for all connections
+
 
 class Session:
     """A connection's protocol state. Verbs are for the exchange, ``waiting`` and ``data_to_send`` for the server."""
 
-    __slots__ = ("_phase", "_settings", "http", "websocket")
+    __slots__ = ("_settings", "http", "phase", "websocket")
 
     def __init__(self, peer: Peer, settings: Settings, http_date: Callable[[], bytes]) -> None:
-        limits = Limits(settings.max_line_bytes, settings.max_head_bytes, settings.max_headers)
+        limits = _limits(settings.max_line_bytes, settings.max_head_bytes, settings.max_headers)
         self._settings = settings
         self.http = Http1(peer, limits, http_date)
         self.websocket: Frames | None = None
-        self._phase: Http1 | Frames = self.http
+        self.phase: Http1 | Frames = self.http
+        """The one of them that speaks now; for who asks it in each turn."""
 
     @property
     def waiting(self) -> Waiting:
         """What the session waits for."""
-        return self._phase.waiting
+        return self.phase.waiting
 
     @property
     def buffered(self) -> int:
         """Bytes received and not yet parsed; the server stops reading where they pile up."""
-        return self._phase.buffered
+        return self.phase.buffered
 
     @property
     def peer_ended(self) -> bool:
         """Whether the peer has ended its stream."""
-        return self._phase.peer_ended
+        return self.phase.peer_ended
 
     def receive_data(self, data: bytes) -> None:
         """Take bytes from the peer; empty bytes are the end of its stream."""
-        self._phase.receive_data(data)
+        self.phase.receive_data(data)
 
     def next_event(self) -> Event | None:
         """What came next; None until more bytes come or the answer that is due is given."""
-        return self._phase.next_event()
+        return self.phase.next_event()
 
     @property
     def has_output(self) -> bool:
         """Whether ``data_to_send`` has anything to give."""
-        return self._phase.has_output
+        return self.phase.has_output
 
     def data_to_send(self) -> list[bytes]:
         """Bytes for the peer since the last call, in order."""
-        return self._phase.data_to_send()
+        return self.phase.data_to_send()
 
     def accept(
         self,
@@ -92,6 +96,6 @@ class Session:
         deflate = Deflate(agreement) if agreement is not None else None
         frames = Frames(self.http.switch(lines), ended, limits, deflate)
         frames.send_frame(b"".join(self.http.data_to_send()))
-        self._phase = self.websocket = frames
+        self.phase = self.websocket = frames
         del self.http
         return frames

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
-from .fields import Field, Line
+from .fields import AnswerHead, Field
 
 if TYPE_CHECKING:
     import h11
@@ -67,18 +67,20 @@ class Whole:
 
     # Out.
 
-    def respond(
-        self, status: int, lines: Sequence[Line], date: bytes, length: bytes | None, closing: bool
-    ) -> list[bytes]:
+    def answer(self, head: AnswerHead, date: bytes, body: bytes, closing: bool) -> list[bytes]:
+        """A whole answer that has a body, and whose head has no line that is the server's to fill."""
+        return [*self.respond(head, date, b"%d" % len(body), closing), *self.send_piece(body), *self.finish()]
+
+    def respond(self, head: AnswerHead, date: bytes, length: bytes | None, closing: bool) -> list[bytes]:
         """The head of an answer. ``length`` is that of its body, as text; None where it is unknown or there is none."""
-        headers = [(line.name, line.value) for line in lines]
+        headers = [(line.name, line.value) for line in head.lines]
         headers.append((b"Date", date))
         if length is not None:
             headers.append((b"Content-Length", length))
         if closing:
             headers.append((b"Connection", b"close"))
-        reason = reason_phrase(status).encode("ascii")
-        return self._send(h11.Response(status_code=status, headers=headers, reason=reason))
+        reason = reason_phrase(head.status).encode("ascii")
+        return self._send(h11.Response(status_code=head.status, headers=headers, reason=reason))
 
     def inform(self, status: int, lines: Sequence[Field]) -> list[bytes]:
         """An answer before the answer: 100, or 101, which ends HTTP here."""

@@ -21,6 +21,7 @@ from .transport import Transport
 
 __all__ = ["Connection"]
 
+_IDLE, _NOTHING = Waiting.IDLE, Waiting.NOTHING
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
@@ -39,8 +40,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_again", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience", "_push_due",
-        "_site", "_transport", "_turn_due", "_unsaid", "closed", "queued_bytes", "reading", "received", "sent",
+        "_again", "_at_rest", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience",
+        "_push_due", "_site", "_transport", "_turn_due", "_unsaid", "_writing", "closed", "queued_bytes", "reading",
+        "received", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +71,8 @@ class Connection:
         self._turn_due = False
         self._push_due = False
         self._lingering = False
+        self._writing = False  # whether it asks for room
+        self._at_rest = False  # whether it waits for a request and for nothing else
         self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
         self.sent = 0
@@ -149,8 +153,8 @@ class Connection:
         if self.closed:
             return
         try:
-            if readable:
-                self._read()
+            if readable and self._read():
+                return
             if not self.closed:
                 self.turn()
         except Exception as error:
@@ -193,7 +197,7 @@ class Connection:
         if self.closed:
             return
         self.closed = True
-        self._patience.end()
+        self._patience.close()
         self._site.tally.closed(Cell.CONNECTIONS)
         self._transport.close()
         self._out.clear()
@@ -201,19 +205,47 @@ class Connection:
         self._exchange.lost()
         self._on_closed(self)
 
-    def _read(self) -> None:
-        session = self._exchange.session
-        source = session.websocket or session
+    def _read(self) -> bool:
+        # Tells whether that was all that is to be done.
+        if self._at_rest:
+            return self._read_at_rest()
+        source = self._exchange.session.phase
         # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
-        limit = HIGH_WATER if source is session else 2 * HIGH_WATER
+        limit = HIGH_WATER if self._exchange.conversation is None else 2 * HIGH_WATER
         data = self._transport.recv(limit if self._lingering else limit - source.buffered)
         if data is None:
-            return
+            return False
         self.received += len(data)
         if not self._lingering:
             source.receive_data(data)
         elif not data:
             self.abort()
+        return False
+
+    def _read_at_rest(self) -> bool:
+        # A connection that waits for a request and for nothing else. The answer is often there at once, and then the
+        # connection is what it was before, but for the deadline of the next request.
+        data = self._transport.recv(HIGH_WATER)
+        if data is None:
+            return False
+        self.received += len(data)
+        self._at_rest = False
+        self._in_turn = True
+        try:
+            answer = self._exchange.take(data)
+        finally:
+            self._in_turn = False
+        if answer is None or self.closed:
+            return self.closed
+        self._out += answer
+        for piece in answer:
+            self.queued_bytes += len(piece)
+        self._hand_over()
+        if self._out:
+            return False
+        self._at_rest = True
+        self._patience.look()
+        return True
 
     # A turn.
 
@@ -268,14 +300,15 @@ class Connection:
             self._exchange.sent()
 
     def _hand_over(self) -> None:
-        while self._out:
+        out = self._out
+        while out:
             # One system call for a head and a small body; a large one is not copied.
-            chunk = self._out.pop() if len(self._out) == 1 else self._next_chunk()
+            chunk = out.pop() if len(out) == 1 else self._next_chunk()
             taken = self._transport.send(chunk)
             self.sent += taken
             self.queued_bytes -= taken
             if taken < len(chunk):
-                self._out.insert(0, memoryview(chunk)[taken:])
+                out.insert(0, memoryview(chunk)[taken:])
                 return
 
     def _next_chunk(self) -> bytes | memoryview:
@@ -299,15 +332,17 @@ class Connection:
     def _settle(self) -> None:
         if self.closed:
             return
-        session = self._exchange.session
-        over = session.waiting is Waiting.NOTHING and not self.queued_bytes and not self._lingering
-        if over and not self._half_close():
+        phase, queued = self._exchange.session.phase, self.queued_bytes > 0
+        if phase.waiting is _NOTHING and not queued and not self._lingering and not self._half_close():
             return
         if not self._lingering:
             self._patience.look()
-        crowded = session.buffered >= HIGH_WATER or (session.websocket is not None and self.queued_bytes > HIGH_WATER)
-        self.reading = self._lingering or not (session.peer_ended or crowded)
-        self._transport.watch(self.reading, self.queued_bytes > 0)
+        crowded = phase.buffered >= HIGH_WATER or (self.queued_bytes > HIGH_WATER and self.is_websocket)
+        reading = self._lingering or not (phase.peer_ended or crowded)
+        self._at_rest = phase.waiting is _IDLE and reading and not queued and not phase.buffered and not self._turn_due
+        if reading is not self.reading or queued is not self._writing:
+            self.reading, self._writing = reading, queued
+            self._transport.watch(reading, queued)
 
     # The end: a close() with unread input would send a reset, and the peer lose our last answer.
 

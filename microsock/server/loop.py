@@ -16,7 +16,7 @@ from collections.abc import Callable
 from .timers import Timers
 from .wakeup import Mailbox, Wakeup
 
-__all__ = ["Loop", "Watch"]
+__all__ = ["Loop", "Watch", "Watched"]
 
 logger = logging.getLogger("microsock")
 
@@ -28,16 +28,19 @@ READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _LONGEST_WAIT = 86_400.0
 
 
-class Watch:
-    """One file descriptor and who is called when it has news. Starts with no interest in any."""
+class Watched:
+    """One file descriptor under a loop's eye, which starts with no interest in any news. To be derived from."""
 
-    __slots__ = ("_fd", "_selector", "events", "ready")
+    __slots__ = ("_fd", "_selector", "events")
 
-    def __init__(self, selector: selectors.BaseSelector, fd: int, ready: Ready) -> None:
-        self._selector = selector
+    def __init__(self, loop: Loop, fd: int) -> None:
+        self._selector = loop.selector
         self._fd = fd
-        self.ready = ready
         self.events = 0
+
+    def ready(self, readable: bool, writable: bool) -> object:
+        """There is news, of what was wanted."""
+        raise NotImplementedError
 
     def want(self, read: bool, write: bool) -> None:
         """Say which news to be called for. Costs a system call only where that changes."""
@@ -52,10 +55,28 @@ class Watch:
             self._selector.unregister(self._fd)
         self.events = events
 
-    def close(self) -> None:
+    def unwatch(self) -> None:
         """Stop watching for good; called before the descriptor is closed."""
         self.want(False, False)
         self._fd = -1
+
+
+class Watch(Watched):
+    """One whose news a function is called for."""
+
+    __slots__ = ("_ready",)
+
+    def __init__(self, loop: Loop, fd: int, ready: Ready) -> None:
+        super().__init__(loop, fd)
+        self._ready = ready
+
+    def ready(self, readable: bool, writable: bool) -> object:
+        """There is news, of what was wanted."""
+        return self._ready(readable, writable)
+
+    def close(self) -> None:
+        """Stop watching for good; called before the descriptor is closed."""
+        self.unwatch()
 
 
 class Loop:
@@ -70,7 +91,8 @@ class Loop:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.timers = Timers(clock)
         self._now = clock
-        self._selector = selectors.DefaultSelector()
+        self.selector = selectors.DefaultSelector()
+        """For who is ``Watched``."""
         self._wakeup = Wakeup()
         self._mailbox = Mailbox()
         self._soon: deque[Callback] = deque()
@@ -88,7 +110,7 @@ class Loop:
 
     def watch(self, fd: int, ready: Ready) -> Watch:
         """Have ``ready(readable, writable)`` called for a file descriptor, once ``want`` says for which news."""
-        return Watch(self._selector, fd, ready)
+        return Watch(self, fd, ready)
 
     def call_soon(self, callback: Callback) -> None:
         """Have this called after what is running now; before the loop waits again."""
@@ -117,7 +139,7 @@ class Loop:
 
     def waiting(self) -> int:
         """How many file descriptors have news that nobody has handled; from any thread, while a turn is held up."""
-        return sum(key.data is not self._wakeup_watch for key, _ in self._selector.select(0))
+        return sum(key.data is not self._wakeup_watch for key, _ in self.selector.select(0))
 
     def in_turn(self) -> bool:
         """Whether the caller runs within ``step``, and may touch what belongs to the loop."""
@@ -133,16 +155,19 @@ class Loop:
         Args:
             timeout: how long to wait at most, in seconds; None as long as it takes.
         """
-        news = self._selector.select(self._wait(timeout))
+        news = self.selector.select(self._wait(timeout))
         self._thread = threading.get_ident()
         began = self.turn_began = self._now()
         try:
             for key, events in news:
                 # A callback before this one may have closed the descriptor and opened another of the same number:
                 # this entry then still speaks of the old one, which wants nothing any more.
-                watch = key.data
-                if wanted := events & watch.events:
-                    self._notify(watch.ready, wanted)
+                watched: Watched = key.data
+                if wanted := events & watched.events:
+                    try:
+                        watched.ready(wanted & READ != 0, wanted & WRITE != 0)
+                    except Exception:
+                        logger.exception("unexpected error in %r", watched)
             return len(news) + self._run_timers() + (self._run_soon() if self._soon else 0)
         finally:
             self._thread = None
@@ -161,7 +186,7 @@ class Loop:
 
     def fileno(self) -> int:
         """A file descriptor that is readable when ``step`` has news to handle; for another loop to watch."""
-        return self._selector.fileno()
+        return self.selector.fileno()
 
     def signal_fileno(self) -> int:
         """What to give to ``signal.set_wakeup_fd``, so that a signal ends the wait of ``step``."""
@@ -172,24 +197,21 @@ class Loop:
         self.closed = True
         self._soon.clear()
         self._wakeup_watch.close()
-        self._selector.close()
+        self.selector.close()
         self._wakeup.close()
 
     def abandon(self) -> None:
         """In a forked process: close its copies of what belongs to the other one, which goes on watching."""
         self.closed = True
-        self._selector.close()
+        self.selector.close()
         self._wakeup.close()
 
     def _wait(self, timeout: float | None) -> float:
-        waits = (timeout, self.next_timeout(), _LONGEST_WAIT)
-        return min(wait for wait in waits if wait is not None)
-
-    def _notify(self, ready: Ready, events: int) -> None:
-        try:
-            ready(events & READ != 0, events & WRITE != 0)
-        except Exception:
-            logger.exception("unexpected error in %r", ready)
+        if self._soon:
+            return 0.0
+        wait = _LONGEST_WAIT if timeout is None or timeout > _LONGEST_WAIT else timeout
+        due = self.timers.next_due()
+        return wait if due is None else max(0.0, min(wait, due - self._now()))
 
     def _run_timers(self) -> int:
         try:

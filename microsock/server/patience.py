@@ -25,23 +25,24 @@ __all__ = ["Patience"]
 _LINGER, _LINGER_DRAINING, _DRAIN = 1.0, 0.25, 0.5
 # How many times within the write timeout to see whether the peer takes anything.
 _LOOKS = 8
+# Looked up behind every answer and message; see `http1`.
+_IDLE, _BODY, _MESSAGE = Waiting.IDLE, Waiting.BODY, Waiting.MESSAGE
 
 
-class Patience:
+class Patience(Deadlines):
     """The deadlines of one connection. Call ``look`` at the end of each of its turns."""
 
     __slots__ = (
-        "_connection", "_deadlines", "_deaf_at", "_exchange", "_inbound", "_now", "_number", "_outbound", "_pinged_at",
-        "_settings", "_site", "_waiting",
+        "_connection", "_deaf_at", "_exchange", "_inbound", "_number", "_outbound", "_pinged_at", "_settings", "_site",
+        "_waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, exchange: Exchange, site: Site, timers: Timers) -> None:
+        super().__init__(timers)
         self._connection = connection
         self._exchange = exchange
         self._site = site
         self._settings = site.settings
-        self._now = timers.now
-        self._deadlines = Deadlines(timers, self._passed)
         self._waiting: Waiting | None = None
         self._number = 0  # of the request that this wait belongs to
         self._inbound: Progress | None = None
@@ -52,25 +53,26 @@ class Patience:
     @property
     def resting(self) -> bool:
         """Whether an open WebSocket is all that it waits on, and was so at the last look."""
-        return self._waiting is Waiting.MESSAGE and self._outbound is None
+        return self._waiting is _MESSAGE and self._outbound is None
 
     def look(self) -> None:
         """See what the connection waits for by now."""
-        waiting, number = self._exchange.session.waiting, self._exchange.answered
-        if waiting is not self._waiting or number != self._number:
-            self._waiting, self._number = waiting, number
+        connection, exchange = self._connection, self._exchange
+        waiting = exchange.session.phase.waiting
+        if exchange.answered != self._number or waiting is not self._waiting:
+            self._waiting, self._number = waiting, exchange.answered
             self._start_wait(waiting)
-        elif waiting is Waiting.BODY:
+        elif waiting is _BODY:
             self._check_body()
-        if not self._connection.reading:
-            self._deaf_at = self._now()
-        if not self._connection.queued_bytes:
+        if not connection.reading:
+            self._deaf_at = self._timers.now()
+        if not connection.queued_bytes:
             if self._outbound is not None:
                 self._outbound = None
-                self._deadlines.clear("write")
+                self.clear("write")
         elif self._outbound is None:
-            self._outbound = self._from_here(self._connection.acknowledged)
-            self._deadlines.set("write", self._now() + self._settings.write_timeout / _LOOKS)
+            self._outbound = self._from_here(connection.acknowledged)
+            self.set("write", self._timers.now() + self._settings.write_timeout / _LOOKS)
 
     def drain(self) -> None:
         """The server stops: half a second for a request that is on its way, nothing for a half-read head.
@@ -81,59 +83,61 @@ class Patience:
             return
         waiting = self._exchange.session.waiting
         if waiting is Waiting.IDLE:
-            self._deadlines.set("wait", self._now() + _DRAIN)
+            self.set("wait", self._timers.now() + _DRAIN)
         elif waiting is Waiting.HEAD:
             self._exchange.session.http.abandon()
 
     def linger(self) -> None:
         """We have closed our side: wait for the peer to close its own."""
         for name in ("wait", "write", "ping", "pong"):
-            self._deadlines.clear(name)
+            self.clear(name)
         self._outbound = self._from_here(self._connection.acknowledged)
-        self._deadlines.set("linger", self._now() + self._linger_seconds)
+        self.set("linger", self._timers.now() + self._linger_seconds)
 
     def linger_less(self) -> None:
         """The server stops while we wait for the peer to close."""
-        until = self._deadlines.get("linger")
+        until = self.get("linger")
         if until is not None:
-            self._deadlines.set("linger", min(until, self._now() + self._linger_seconds))
+            self.set("linger", min(until, self._timers.now() + self._linger_seconds))
 
     @property
     def _linger_seconds(self) -> float:
         return _LINGER_DRAINING if self._site.draining and not self._site.leaving else _LINGER
 
-    def end(self) -> None:
-        """Nothing is waited for any more."""
-        self._deadlines.close()
-
     def _from_here(self, count: int) -> Progress:
-        return Progress(self._now(), count)
+        return Progress(self._timers.now(), count)
 
-    def _passed(self, name: str) -> None:
+    def passed(self, name: str) -> None:
+        """A deadline has passed: what follows from it, and a turn of the connection."""
         self._connection.guarded(partial(_ENFORCE[name], self))
         self._connection.handle(False, False)
 
     # What the session waits for.
 
     def _start_wait(self, waiting: Waiting) -> None:
+        if waiting is _IDLE and self._number and not self._site.draining:
+            # Behind every answer; all else is rare.
+            self.set("wait", self._timers.now() + self._settings.keep_alive_timeout)
+            self._inbound = None
+            return
         seconds = self._seconds(waiting)
         if seconds is None:
-            self._deadlines.clear("wait")
+            self.clear("wait")
         else:
-            self._deadlines.set("wait", self._now() + seconds)
-        self._inbound = self._from_here(self._connection.received) if waiting is Waiting.BODY else None
-        if waiting is Waiting.MESSAGE and self._settings.ping_interval is not None:
-            self._deadlines.set("ping", self._now() + self._settings.ping_interval)
+            self.set("wait", self._timers.now() + seconds)
+        self._inbound = self._from_here(self._connection.received) if waiting is _BODY else None
+        if waiting is _MESSAGE and self._settings.ping_interval is not None:
+            self.set("ping", self._timers.now() + self._settings.ping_interval)
 
     def _seconds(self, waiting: Waiting) -> float | None:
         settings = self._settings
-        if waiting is Waiting.IDLE:
+        if waiting is _IDLE:
             if self._site.draining and not self._site.leaving:
                 return _DRAIN
-            return settings.keep_alive_timeout if self._exchange.answered else settings.head_timeout
+            return settings.keep_alive_timeout if self._number else settings.head_timeout
         if waiting is Waiting.HEAD:
             return _DRAIN if self._site.draining and not self._site.leaving else settings.head_timeout
-        if waiting is Waiting.BODY:
+        if waiting is _BODY:
             return settings.body_timeout
         return settings.close_timeout if waiting is Waiting.CLOSE else None
 
@@ -142,19 +146,19 @@ class Patience:
             self._exchange.time_out()
         elif self._connection.queued_bytes:
             # The peer cannot answer a Close that has not left yet; the write deadline watches over that.
-            self._deadlines.set("wait", self._now() + self._settings.close_timeout)
+            self.set("wait", self._timers.now() + self._settings.close_timeout)
         else:
             self._connection.abort()
 
     def _check_body(self) -> None:
         # A body that makes progress has more time, unless it is a trickle that keeps us waiting on purpose.
         progress = self._inbound
-        if progress is None or not progress.moved(self._now(), self._connection.received):
+        if progress is None or not progress.moved(self._timers.now(), self._connection.received):
             return
         if progress.too_slow(self._settings.body_timeout, self._settings.min_rate):
             self._end_wait()
         else:
-            self._deadlines.set("wait", self._now() + self._settings.body_timeout)
+            self.set("wait", self._timers.now() + self._settings.body_timeout)
 
     # What the peer takes.
 
@@ -162,23 +166,23 @@ class Patience:
         timeout, progress = self._settings.write_timeout, self._outbound
         if progress is None:
             return
-        progress.moved(self._now(), self._connection.acknowledged)
+        progress.moved(self._timers.now(), self._connection.acknowledged)
         if progress.stuck(timeout) or progress.too_slow(timeout, self._settings.min_rate):
             self._connection.abort()
         else:
-            self._deadlines.set("write", self._now() + timeout / _LOOKS)
+            self.set("write", self._timers.now() + timeout / _LOOKS)
 
     def _check_lingering(self) -> None:
         # The last answer may still be on its way to a slow peer.
         progress = self._outbound
         assert progress is not None
-        progress.moved(self._now(), self._connection.acknowledged)
+        progress.moved(self._timers.now(), self._connection.acknowledged)
         taken = self._connection.acknowledged == self._connection.sent
         timeout = self._settings.write_timeout
         if taken or progress.stuck(timeout) or progress.too_slow(timeout, self._settings.min_rate):
             self._connection.abort()
         else:
-            self._deadlines.set("linger", self._now() + self._linger_seconds)
+            self.set("linger", self._timers.now() + self._linger_seconds)
 
     # Whether a WebSocket's peer is still there (RFC 6455 section 5.5.2).
 
@@ -186,23 +190,23 @@ class Patience:
         conversation, interval = self._exchange.conversation, self._settings.ping_interval
         if conversation is None or conversation.close_code is not None or interval is None:
             return
-        self._deadlines.set("ping", self._now() + interval)
-        if self._deadlines.get("pong") is None or self._connection.received > self._pinged_at:
+        self.set("ping", self._timers.now() + interval)
+        if self.get("pong") is None or self._connection.received > self._pinged_at:
             conversation.ping(b"")
             self._pinged_at = self._connection.received
             self._inbound = self._from_here(self._connection.acknowledged)
-            self._deadlines.set("pong", self._now() + self._settings.ping_timeout)
+            self.set("pong", self._timers.now() + self._settings.ping_timeout)
 
     def _check_pong(self) -> None:
         if self._connection.received > self._pinged_at:
             return  # whatever came since shows that the peer lives; a long message may stand before its pong
         # While we do not read, its pong cannot come; while it takes what we send, our ping may still be on its way.
-        progress, now = self._inbound, self._now()
+        progress, now = self._inbound, self._timers.now()
         assert progress is not None
         waits = progress.moved(now, self._connection.acknowledged) or not self._connection.reading
         until = (now if waits else self._deaf_at) + self._settings.ping_timeout
         if until > now:
-            self._deadlines.set("pong", until)
+            self.set("pong", until)
         else:
             self._connection.abort()
 

@@ -13,7 +13,7 @@ import struct
 import termios
 from typing import Protocol
 
-from .loop import Loop
+from .loop import Loop, Watched
 
 __all__ = ["Handler", "SocketTransport"]
 
@@ -35,21 +35,21 @@ class Handler(Protocol):
         ...
 
 
-class SocketTransport:
+class SocketTransport(Watched):
     """A connected socket under the loop's eye; see ``Transport`` for its calls.
 
     Set ``handler`` before the loop's next turn. It owns the socket from here on.
     """
 
-    __slots__ = ("_sock", "_watch", "handler")
+    __slots__ = ("_sock", "handler")
 
     def __init__(self, sock: socket.socket, loop: Loop, handler: Handler | None = None) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(loop, sock.fileno())
         self._sock = sock
-        self._watch = loop.watch(sock.fileno(), self._ready)
         self.handler = handler
 
     # ETIMEDOUT, EHOSTUNREACH and their like end a connection as much as ECONNRESET does.
@@ -92,15 +92,16 @@ class SocketTransport:
 
     def close(self) -> None:
         """Give up both sides and stop watching. May be called again."""
-        self._watch.close()
+        self.unwatch()
         self._sock.close()
         self.handler = None
 
     def watch(self, read: bool, write: bool) -> None:
         """Say which news to be called for: bytes to read, room to write, both or neither."""
-        self._watch.want(read, write)
+        self.want(read, write)
 
-    def _ready(self, readable: bool, writable: bool) -> None:
+    def ready(self, readable: bool, writable: bool) -> None:
+        """There is news, of what was wanted: the handler is told."""
         handler = self.handler
         if handler is None:
             return

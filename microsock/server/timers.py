@@ -103,66 +103,82 @@ class Timers:
 
 
 class Deadlines:
-    """The named deadlines of one connection, of which only the earliest stands in the heap.
+    """The named deadlines of one connection, of which only the earliest stands in the heap. To be derived from.
 
     A deadline that is moved to a later time, or cleared, leaves the heap alone: when the old time comes, the
     entry is put in again for what is the earliest by then. A busy connection touches the heap once a few
-    seconds, not with each request.
+    seconds, not with each request. ``wait``, which every connection has at almost all times, has a place of its own:
+    an idle one needs no more.
 
     Args:
         timers: the loop's.
-        fire: called with the name of a deadline that has passed and was cleared just before.
     """
 
-    __slots__ = ("_fire", "_timer", "_timers", "_whens")
+    __slots__ = ("_timer", "_timers", "_wait", "_whens")
 
-    def __init__(self, timers: Timers, fire: Callable[[str], None]) -> None:
+    def __init__(self, timers: Timers) -> None:
         self._timers = timers
-        self._fire = fire
         self._timer: Timer | None = None
-        self._whens: dict[str, float] = {}
+        self._wait: float | None = None
+        self._whens: dict[str, float] | None = None  # the others
+
+    def passed(self, name: str) -> None:
+        """Called with the name of a deadline that has passed and was cleared just before."""
+        raise NotImplementedError
 
     def set(self, name: str, when: float) -> None:
         """Set or move the deadline of this name, to a time on the timers' clock."""
-        self._whens[name] = when
+        if name == "wait":
+            self._wait = when
+        elif self._whens is None:
+            self._whens = {name: when}
+        else:
+            self._whens[name] = when
         if self._timer is None or when < self._timer.when:
             self._arm(when)
 
     def clear(self, name: str) -> None:
         """Drop the deadline of this name, if there is one."""
-        self._whens.pop(name, None)
+        if name == "wait":
+            self._wait = None
+        elif self._whens is not None and self._whens.pop(name, None) is not None and not self._whens:
+            self._whens = None
 
     def get(self, name: str) -> float | None:
         """When the deadline of this name passes; None if it is not set."""
-        return self._whens.get(name)
+        if name == "wait":
+            return self._wait
+        return None if self._whens is None else self._whens.get(name)
 
     def close(self) -> None:
         """Drop them all."""
-        self._whens.clear()
+        self._wait = self._whens = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
+    def _all(self) -> dict[str, float]:
+        waits = {} if self._wait is None else {"wait": self._wait}
+        return waits if self._whens is None else waits | self._whens
+
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._timers.call_at(when, self._passed)
+        self._timer = self._timers.call_at(when, self._look)
 
-    def _passed(self) -> None:
+    def _look(self) -> None:
         self._timer = None
         now = self._timers.now()
+        whens = self._all()
         try:
-            for name in sorted(
-                (name for name, when in self._whens.items() if when <= now), key=self._whens.__getitem__
-            ):
+            for name in sorted((name for name, when in whens.items() if when <= now), key=whens.__getitem__):
                 # An earlier one may have cleared or moved this one.
-                if self._whens.get(name, now + 1) <= now:
-                    del self._whens[name]
-                    self._fire(name)
+                when = self.get(name)
+                if when is not None and when <= now:
+                    self.clear(name)
+                    self.passed(name)
         finally:
-            self._arm_earliest()
-
-    def _arm_earliest(self) -> None:
-        earliest = min(self._whens.values(), default=None)
-        if earliest is not None and (self._timer is None or earliest < self._timer.when):
-            self._arm(earliest)
+            earliest = min(self._all().values(), default=None)
+            timer: Timer | None = self._timer  # one that was called may have armed it
+            if earliest is not None and (timer is None or earliest < timer.when):
+                self._arm(earliest)

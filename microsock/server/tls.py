@@ -163,15 +163,16 @@ class TlsTransport(SocketTransport):
 
     def _update(self) -> None:
         reads_by, writes_by = self._read_wants_write, self._write_wants_read
-        self._watch.want(
+        self.want(
             (self._reading and not reads_by) or (self._writing and writes_by),
             (self._writing and not writes_by) or (self._reading and reads_by),
         )
 
-    def _ready(self, readable: bool, writable: bool) -> None:
+    def ready(self, readable: bool, writable: bool) -> None:
+        """There is news of the socket, which TLS may have wanted for something else."""
         may_read = readable or (writable and self._read_wants_write)
         may_write = writable or (readable and self._write_wants_read)
-        super()._ready(may_read and self._reading, may_write and self._writing)
+        super().ready(may_read and self._reading, may_write and self._writing)
 
     def _due_soon(self) -> None:
         if not self._due:
@@ -181,7 +182,7 @@ class TlsTransport(SocketTransport):
     def _due_now(self) -> None:
         self._due = False
         if self._reading and self.handler is not None:
-            super()._ready(True, False)
+            super().ready(True, False)
 
     def _receive_more(self, data: bytes, size: int) -> bytes:
         pieces, total = [data], len(data)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -24,6 +25,17 @@ def calls() -> list[str]:
     return []
 
 
+class Told(Deadlines):
+    """Deadlines that tell a function."""
+
+    def __init__(self, timers: Timers, fire: Callable[[str], object]) -> None:
+        super().__init__(timers)
+        self.fire = fire
+
+    def passed(self, name: str) -> None:
+        self.fire(name)
+
+
 class Passing:
     """Deadlines on a clock, and the names of those that have passed."""
 
@@ -31,7 +43,7 @@ class Passing:
         self.clock = Clock()
         self.timers = Timers(self.clock)
         self.passed: list[str] = []
-        self.deadlines = Deadlines(self.timers, self.passed.append)
+        self.deadlines = Told(self.timers, self.passed.append)
 
     def at(self, now: float) -> list[str]:
         """What passes until then."""
@@ -192,7 +204,7 @@ def test_a_deadline_that_passes_can_set_itself_anew_without_passing_again_at_onc
         passed.append(name)
         deadlines.set(name, 1)
 
-    deadlines = Deadlines(timers, fire)
+    deadlines = Told(timers, fire)
     deadlines.set("again", 1)
     timers.run_due()
     assert passed == ["again"]
@@ -210,7 +222,7 @@ def test_a_deadline_that_passes_can_clear_or_close_the_others() -> None:
         if name == "third":
             deadlines.close()
 
-    deadlines = Deadlines(timers, fire)
+    deadlines = Told(timers, fire)
     for when, name in enumerate(("first", "second", "third", "fourth")):
         deadlines.set(name, when)
     timers.run_due()
@@ -227,7 +239,7 @@ def test_after_a_call_that_raises_the_other_deadlines_still_pass() -> None:
         if name == "broken":
             raise ValueError(name)
 
-    deadlines = Deadlines(timers, fire)
+    deadlines = Told(timers, fire)
     deadlines.set("broken", 1)
     deadlines.set("fine", 2)
     with pytest.raises(ValueError, match="broken"):
@@ -245,7 +257,7 @@ def test_a_deadline_set_while_another_passes_does_not_delay_an_earlier_one() -> 
         passed.append(name)
         deadlines.set("late", 100)
 
-    deadlines = Deadlines(timers, fire)
+    deadlines = Told(timers, fire)
     deadlines.set("now", 1)
     deadlines.set("soon", 5)
     timers.run_due()

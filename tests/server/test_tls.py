@@ -369,10 +369,10 @@ def test_a_read_that_wants_to_write_waits_for_room(shaken: Desk) -> None:
     shaken.client.send(b"hello")
     shaken.until(lambda: transport._read_wants_write)
     # The socket is readable all the time, but would not do; it has room, and that is tried.
-    assert transport._watch.events == 2
+    assert transport.events == 2
     tls.__class__ = kind
     shaken.until(lambda: reader.data == b"hello")
-    assert transport._watch.events == 1
+    assert transport.events == 1
     assert reader.writable == 0
 
 
@@ -383,11 +383,11 @@ def test_a_write_that_wants_to_read_waits_for_bytes(shaken: Desk) -> None:
     transport.watch(False, True)
     tls.__class__ = Contrary
     assert transport.send(b"hello") == 0
-    assert transport._watch.events == 1
+    assert transport.events == 1
     tls.__class__ = kind
     shaken.client.send(b"key update")
     shaken.until(lambda: reader.writable)
     assert reader.data == b""
     assert transport.send(b"hello") == 5
-    assert transport._watch.events == 2
+    assert transport.events == 2
     shaken.until(lambda: shaken.received() == b"hello")
