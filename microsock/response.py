@@ -22,7 +22,7 @@ _TEXT = "text/plain; charset=utf-8"
 
 
 # The lines of most answers.
-_ONLY = {kind: (("Content-Type", kind),) for kind in (_HTML, _BYTES, _JSON)}
+_ONLY = {kind: (("Content-Type", kind),) for kind in (_HTML, _BYTES, _JSON, _TEXT, "text/plain", "text/html")}
 
 
 class Followed(Iterable[bytes]):
@@ -112,12 +112,15 @@ class Response:
             self.status = status
         guessed = self._set_body(body)
         if content_type is not None:
-            self.headers["Content-Type"] = content_type
+            if headers is None and content_type in _ONLY:
+                self._kind = content_type
+            else:
+                self.headers["Content-Type"] = content_type
         elif guessed is not None and status not in (204, 304):
-            if self._headers is None:
+            if self._headers is None and guessed in _ONLY:
                 self._kind = guessed
             else:
-                self._headers.setdefault("Content-Type", guessed)
+                self.headers.setdefault("Content-Type", guessed)
 
     @property
     def headers(self) -> MutableHeaders:
@@ -137,7 +140,7 @@ class Response:
         """The header lines as they are, for who sends them."""
         if self._headers is not None:
             return self._headers.lines()
-        return () if self._kind is None else _ONLY.get(self._kind) or (("Content-Type", self._kind),)
+        return () if self._kind is None else _ONLY[self._kind]
 
     @property
     def status(self) -> int:

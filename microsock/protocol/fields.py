@@ -7,14 +7,15 @@ what several lines say together is never remembered. Pure functions on bytes, be
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from sys import intern
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ..errors import LocalProtocolError, reason_phrase
+from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
 from ..startup import NamedTuple
+from .framing import checked_host
 
-__all__ = ["FRAMING", "SPECIAL", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines", "made_head"]
+__all__ = ["FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines", "made_head"]
 
 Field = tuple[bytes, bytes]
 
@@ -30,6 +31,8 @@ _MAX_LINES, _MAX_LINE, _MAX_HEAD = 1024, 512, 16
 _NEVER = {b"cookie", b"authorization", b"proxy-authorization", b"set-cookie", b"ratelimit"}
 # Each request's own: what these say is looked at every time.
 SPECIAL = {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", b"upgrade"}
+_LENGTH = re.compile(rb"[0-9]{1,19}")
+_CLOSES = {b"close": True, b"keep-alive": False}
 # What the server decides, whatever the app says.
 FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"}
 
@@ -76,29 +79,74 @@ class RequestLines(Memory[bytes, tuple[str, str]]):
         return parts
 
 
-class FieldTable(Memory[bytes, Field]):
-    """Request lines by their bytes: name in lower case, and value. None that is special is in ``known``."""
+class Judged(NamedTuple):
+    """One line of a request that is plain for itself.
 
-    __slots__ = ("_special",)
+    Attributes:
+        field: its name in lower case, and its value.
+        about: for a line that frames the message, what it tells: ``host``, ``length`` or ``closes``; else empty.
+        told: that; a str, an int or a bool.
+    """
+
+    field: Field
+    about: str = ""
+    told: Any = None
+
+
+class FieldTable(Memory[bytes, Field]):
+    """Request lines by their bytes: name in lower case, and value. None that frames the message is in ``known``."""
+
+    __slots__ = ("framing",)
 
     def __init__(self) -> None:
         super().__init__()
-        self._special: Memory[bytes, Field] = Memory()
+        self.framing: Memory[bytes, Judged] = Memory()
+        """Those that do. Only what each says is remembered; whether they go together is looked at every time."""
 
-    def judge(self, line: bytes) -> Field | None:
-        """Name and value of a line that is not known; None where h11 is to judge it."""
-        return self._special.known.get(line) or self._judge(line)
-
-    def _judge(self, line: bytes) -> Field | None:
+    def judge(self, line: bytes) -> Judged | None:
+        """What a line says that is not known; None where h11 is to judge it."""
         name, colon, value = line.partition(b":")
         if not colon or not _TOKEN.fullmatch(name) or value.translate(None, _VISIBLE):
             return None
         field = (name.lower(), value.strip(b" \t"))
-        if len(line) <= _MAX_LINE and field[0] not in _NEVER:
-            # Of a special line only the grammar is remembered: what it says is looked at in every request.
-            memory = self._special if field[0] in SPECIAL else self
-            memory.remember(line, field)
-        return field
+        judged = _JUDGES.get(field[0], Judged)(field)
+        if judged is not None and len(line) <= _MAX_LINE and field[0] not in _NEVER:
+            if judged.about:
+                self.framing.remember(line, judged)
+            else:
+                self.remember(line, field)
+        return judged
+
+
+def _host(field: Field) -> Judged | None:
+    try:
+        return Judged(field, "host", checked_host(field[1].decode("ascii")))
+    except RemoteProtocolError:
+        return None
+
+
+def _length(field: Field) -> Judged | None:
+    return Judged(field, "length", int(field[1])) if _LENGTH.fullmatch(field[1]) else None
+
+
+def _connection(field: Field) -> Judged | None:
+    closes = _CLOSES.get(field[1].lower())
+    return None if closes is None else Judged(field, "closes", closes)
+
+
+def _never(field: Field) -> None:
+    return None
+
+
+# Each request's own. Of the others that frame a message none is ordinary.
+_JUDGES: dict[bytes, Callable[[Field], Judged | None]] = {
+    b"host": _host,
+    b"content-length": _length,
+    b"connection": _connection,
+    b"transfer-encoding": _never,
+    b"expect": _never,
+    b"upgrade": _never,
+}
 
 
 class Line(NamedTuple):

@@ -8,23 +8,20 @@ lines that frame a message at most one ``Connection: close`` or ``keep-alive``. 
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
+from typing import Any
 
-from ..errors import LocalProtocolError, RemoteProtocolError
-from .fields import SPECIAL, AnswerHead, Field, FieldTable, RequestLines
-from .framing import checked_host
+from ..errors import LocalProtocolError
+from .fields import AnswerHead, Field, FieldTable, RequestLines
 from .scanner import Limits
 
 __all__ = ["Ordinary", "read_ordinary"]
 
-_LENGTH = re.compile(rb"[0-9]{1,19}")
-_CLOSES = {b"close": True, b"keep-alive": False}
 _CLOSE = b"Connection: close\r\n"
 # A body of up to so many bytes is copied behind its head, which is cheaper than another piece to send.
 _SMALL = 16 << 10
 # What all connections of this process have said; see `fields`.
 _REQUEST_LINES, _FIELDS = RequestLines(), FieldTable()
+_FRAMING = _FIELDS.framing.known
 
 
 def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Ordinary | None:
@@ -39,46 +36,26 @@ def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Ordinary | None:
     if start is None or len(lines) > limits.headers:
         return None
     fields = list(map(_FIELDS.known.get, lines))
-    framing = _judge_unknown(lines, fields)
-    return None if framing is None else Ordinary(head, start, fields, *framing)  # type: ignore[arg-type]
+    told = _judge_unknown(lines, fields)
+    return None if told is None else Ordinary(head, start, fields, told)  # type: ignore[arg-type]
 
 
-def _judge_unknown(lines: list[bytes], fields: list[Field | None]) -> tuple[str, int, bool] | None:
-    # Fills the places of lines that are not known, the special ones always among them. Gives Host, length of the body
-    # and whether the peer wants to close; None where any of it is not plain or is repeated.
-    host: str | None = None
-    length: int | None = None
-    closes: bool | None = None
+def _judge_unknown(lines: list[bytes], fields: list[Field | None]) -> dict[str, Any] | None:
+    # Fills the places of lines that are not known, and gives what those tell that frame the message: they are among
+    # them always. None where one is not plain, or repeated, or Host is missing.
+    told: dict[str, Any] = {}
     for place, field in enumerate(fields):
-        if field:
-            continue
-        judged = _FIELDS.judge(lines[place])
-        if judged is None:
-            return None
-        fields[place] = judged
-        name, value = judged
-        if name not in SPECIAL:
-            continue
-        if name == b"host":
-            host = _host(value) if host is None else None
-            plain = host is not None
-        elif name == b"connection":
-            closes = _CLOSES.get(value.lower()) if closes is None else None
-            plain = closes is not None
-        else:
-            plain = name == b"content-length" and length is None and _LENGTH.fullmatch(value) is not None
-            length = int(value) if plain else None
-        if not plain:
-            return None
-    return None if host is None else (host, length or 0, closes or False)
-
-
-@lru_cache(maxsize=256)
-def _host(value: bytes) -> str | None:
-    try:
-        return checked_host(value.decode("ascii"))
-    except RemoteProtocolError:
-        return None
+        if field is None:
+            line = lines[place]
+            judged = _FRAMING.get(line) or _FIELDS.judge(line)
+            if judged is None:
+                return None
+            fields[place], about, value = judged
+            if about:
+                if about in told:
+                    return None
+                told[about] = value
+    return told if "host" in told else None
 
 
 class Ordinary:
@@ -110,17 +87,16 @@ class Ordinary:
 
     broken = False
 
-    def __init__(
-        self, head: bytes, start: tuple[str, str], fields: list[Field], host: str, length: int, closes: bool
-    ) -> None:
+    def __init__(self, head: bytes, start: tuple[str, str], fields: list[Field], told: dict[str, Any]) -> None:
         self.head = head
         self.size = len(head) + 4
         self.method, self.target = start
-        self.host = host
         self.fields = fields
-        self.length = self._left_in = length
+        self.host: str = told["host"]
+        self.length: int = told.get("length", 0)
+        self.closes: bool = told.get("closes", False)
+        self._left_in = self.length
         self.reusable = False
-        self.closes = closes
 
     @property
     def reading(self) -> bool:

@@ -229,23 +229,21 @@ class Connection:
         if data is None:
             return False
         self.received += len(data)
-        self._at_rest = False
         self._in_turn = True
         try:
             answer = self._exchange.take(data)
         finally:
             self._in_turn = False
-        if answer is None or self.closed:
-            return self.closed
-        self._out += answer
-        for piece in answer:
-            self.queued_bytes += len(piece)
-        self._hand_over()
-        if self._out:
-            return False
-        self._at_rest = True
-        self._patience.look()
-        return True
+        if answer is not None and len(answer) == 1 and not self.closed:
+            taken = self._transport.send(answer[0])
+            self.sent += taken
+            if taken == len(answer[0]):
+                self._patience.answered()
+                return True
+            answer = [answer[0][taken:]]
+        self._at_rest = False
+        self.write(answer or [])
+        return False
 
     # A turn.
 

@@ -74,6 +74,13 @@ class Patience(Deadlines):
             self._outbound = self._from_here(connection.acknowledged)
             self.set("write", self._timers.now() + self._settings.write_timeout / _LOOKS)
 
+    def answered(self) -> None:
+        """A request has come and was answered; what is waited for is the next, as before."""
+        self._number = self._exchange.answered
+        self._wait = when = self._timers.now() + self._settings.keep_alive_timeout
+        if self._timer is None or when < self._timer.when:
+            self._arm(when)
+
     def drain(self) -> None:
         """The server stops: half a second for a request that is on its way, nothing for a half-read head.
 
@@ -115,11 +122,6 @@ class Patience(Deadlines):
     # What the session waits for.
 
     def _start_wait(self, waiting: Waiting) -> None:
-        if waiting is _IDLE and self._number and not self._site.draining:
-            # Behind every answer; all else is rare.
-            self.set("wait", self._timers.now() + self._settings.keep_alive_timeout)
-            self._inbound = None
-            return
         seconds = self._seconds(waiting)
         if seconds is None:
             self.clear("wait")
