@@ -2,34 +2,35 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from .app import App
-from .clients import Client, Clients
-from .errors import (
-    AppNotFound,
-    BadRule,
-    BadSetting,
-    BindError,
-    DuplicateRoute,
-    HTTPError,
-    LocalProtocolError,
-    MicrosockError,
-    MissingExtra,
-    Overloaded,
-    PortInUseError,
-    ProtocolError,
-    RemoteProtocolError,
-    SetupError,
-    WebSocketClosed,
-)
-from .eventstream import Event, EventStream
-from .request import Address, Request
-from .response import Pending, Response, abort, redirect
-from .waits import Waiting, blocking, sleep
-from .websocket import WEBSOCKET_GUID, WebSocket
-from .websocket_route import WebSocketRoute
+from .startup import uncollected
+
+with uncollected():
+    from .app import App
+    from .clients import Client, Clients
+    from .errors import (
+        AppNotFound,
+        BadRule,
+        BadSetting,
+        BindError,
+        DuplicateRoute,
+        HTTPError,
+        LocalProtocolError,
+        MicrosockError,
+        MissingExtra,
+        Overloaded,
+        PortInUseError,
+        ProtocolError,
+        RemoteProtocolError,
+        SetupError,
+        WebSocketClosed,
+    )
+    from .eventstream import Event, EventStream
+    from .request import Address, Request
+    from .response import Pending, Response, abort, redirect
+    from .waits import Waiting, blocking, sleep
+    from .websocket import WEBSOCKET_GUID, WebSocket
 
 __version__ = "0.1.0"
 
@@ -76,10 +77,12 @@ if TYPE_CHECKING:
     from .adapters.control_client import publish
     from .adapters.freeing import free_port_if_stuck, is_port_free
     from .server.server import Server
+    from .websocket_route import WebSocketRoute
 else:
-    # Sockets and selectors are imported when they are asked for, not by every module that makes an app.
+    # Imported when they are asked for, not by every module that makes an app.
     _LATER = {
         "Server": ".server.server",
+        "WebSocketRoute": ".websocket_route",
         "free_port_if_stuck": ".adapters.freeing",
         "is_port_free": ".adapters.freeing",
         "publish": ".adapters.control_client",
@@ -89,7 +92,10 @@ else:
         # Hidden from type checkers, which would take every misspelt name for one that it gives.
         if name not in _LATER:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(_LATER[name], __name__), name)
+        from importlib import import_module
+
+        with uncollected():
+            return getattr(import_module(_LATER[name], __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from .errors import HTTPError, Overloaded
 from .eventstream import CONTENT_TYPE, EventStream
-from .following import Following
 from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
@@ -154,6 +153,8 @@ class Answer:
             return Producer(response.stream, self._site, self._talk.moved)
         if self._http.bodyless(response.status):
             return Producer((), self._site, self._talk.moved)
+        from .following import Following  # loaded in time, see ``server.spare``
+
         last_event_id = self.request.headers.get("Last-Event-ID")
         return Following(response.stream, self._site, last_event_id, self._talk.queued_bytes, self._talk.moved)
 

@@ -18,13 +18,14 @@ from .request import Request
 from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match
 from .settings import checked
-from .status import Report, Standing, report
-from .status_page import Guard, StatusPage
+from .startup import uncollected
 from .websocket import WebSocket, check_close, checked_topic
-from .websocket_route import WebSocketRoute
 
 if TYPE_CHECKING:
+    from .status import Report, Standing
+    from .status_page import Guard
     from .testing import TestClient
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["App", "Attached", "Topic"]
 
@@ -165,10 +166,14 @@ class App(Registry):
             guard: called with the request, says whether it may see them; 403 if not. Without one they are for this
                 machine alone: refused to whoever comes through a proxy, over a Unix socket, or by another name.
         """
+        from .status_page import StatusPage  # only where there is one
+
         self.add_route(path, StatusPage(self.report, guard))
 
     def report(self) -> Report:
         """The figures, as ``status`` gives them in JSON: of all workers, and of every server of this app here."""
+        from .status import report  # loaded in time, see `server.spare`
+
         return report(site.standing() for site in self._sites)
 
     # The doors upward: imported only when they are opened.
@@ -194,13 +199,15 @@ class App(Registry):
 
         Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not.
         """
-        from .runners.choice import runner_for
-        from .runners.protocol import Task
-
         if workers is not None:
             settings["workers"] = workers
-        task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
-        return runner_for(task, runner).run(task)
+        with uncollected():
+            from .runners.choice import runner_for
+            from .runners.protocol import Task
+
+            task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
+            chosen = runner_for(task, runner)
+        return chosen.run(task)
 
     def test_client(self, **options: Any) -> TestClient:
         """A client for tests: an ``httpx.Client`` that talks to this app in memory. See ``microsock.testing``."""

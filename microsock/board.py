@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
+from .startup import NamedTuple
 from .tally import CELLS, FIRST_SUM, Cell, Cells, Tally, private_cells
 
 __all__ = ["Board", "Figures", "board_cells", "private_board"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from .errors import HTTPError
@@ -24,7 +23,6 @@ LONGEST_KEY = 96
 log = logging.getLogger("microsock")
 
 
-@dataclass(frozen=True, slots=True)
 class Client:
     """Somebody who uses the app, from one request to the next.
 
@@ -34,9 +32,36 @@ class Client:
         request: the request that is being answered; None otherwise.
     """
 
-    key: str
-    address: Address = NOBODY
-    request: Request | None = field(default=None, compare=False, repr=False)
+    __slots__ = ("_address", "_key", "_request")
+
+    def __init__(self, key: str, address: Address = NOBODY, request: Request | None = None) -> None:
+        self._key = key
+        self._address = address
+        self._request = request
+
+    @property
+    def key(self) -> str:
+        """What tells clients apart."""
+        return self._key
+
+    @property
+    def address(self) -> Address:
+        """Where from it has connected."""
+        return self._address
+
+    @property
+    def request(self) -> Request | None:
+        """What is being answered; it makes no difference between two that are otherwise equal."""
+        return self._request
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Client) and (self._key, self._address) == (other._key, other._address)
+
+    def __hash__(self) -> int:
+        return hash((self._key, self._address))
+
+    def __repr__(self) -> str:
+        return f"Client(key={self._key!r}, address={self._address!r})"
 
 
 class ClientTable(Protocol):

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from struct import Struct, error
-from typing import NamedTuple
+
+from .startup import NamedTuple
 
 __all__ = [
     "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_MESSAGE_BYTES", "MORE", "PUBLISH", "RECORD",

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
-from .conversation import Conversation, Wire
 from .errors import HTTPError, LocalProtocolError
-from .gate import Gate, Permit
-from .origin import OriginRefused, check_origin
 from .protocol.events import (
     CloseReceived,
     Event,
@@ -34,7 +31,11 @@ from .request import Request
 from .response import Pending, Response
 from .routing import Kind, Match, Route
 from .site import Site, logger
-from .websocket_route import WebSocketRoute
+
+if TYPE_CHECKING:
+    from .conversation import Conversation, Wire
+    from .gate import Gate, Permit
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["HIGH_WATER", "Exchange"]
 
@@ -317,6 +318,9 @@ class Exchange:
     # WebSockets.
 
     def _upgrade(self, answer: Answer, route: WebSocketRoute[...], params: dict[str, Any]) -> None:
+        # All of WebSocket is loaded with the first of them; the server's ``spare`` does it in time.
+        from .origin import OriginRefused, check_origin
+
         request = answer.request
         request.params = params
         try:
@@ -333,6 +337,8 @@ class Exchange:
             self._accept(answer, route, extra)
 
     def _accept(self, answer: Answer, route: WebSocketRoute[...], extra: list[tuple[bytes, bytes]]) -> None:
+        from .conversation import Conversation
+
         request = answer.request
         offered = offered_subprotocols(request)
         subprotocol = next((name for name in route.subprotocols if name in offered), None)

@@ -5,9 +5,10 @@ A site has a gate only where the app or its settings ask for one. Knows no conne
 
 from __future__ import annotations
 
+import hashlib  # noqa: F401 - for ``limits``, before the first request comes
 from collections.abc import Callable, Iterator
 from math import ceil
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from .errors import HTTPError
 from .limits import Limit, Verdict, client_of, limit_lines
@@ -15,6 +16,7 @@ from .rates import Rate
 from .request import Request
 from .routing import Match, Route
 from .signatures import handler_name
+from .startup import NamedTuple
 from .tally import Cell
 
 if TYPE_CHECKING:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial, wraps
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .clients import Client, Clients, connect_client, disconnect_client
 from .errors import SetupError
-from .limits import Limit, checked_limit
 from .rates import Rate
 from .request import Request
 from .routing import Route, Router
 from .rules import RuleLike
 from .signatures import check_call, handler_name, is_generator
-from .websocket_route import WebSocketRoute
+
+if TYPE_CHECKING:
+    from .limits import Limit
+    from .websocket_route import WebSocketRoute
 
 __all__ = ["Guards"]
 
@@ -69,6 +71,8 @@ class Guards:
 
         Raises ``SetupError`` for what is no rate, and where it stands above the route.
         """
+        from .limits import checked_limit
+
         limit = checked_limit(rate, key)
 
         def register(handler: Limited) -> Limited:
@@ -82,6 +86,8 @@ class Guards:
         return register
 
     def _refuse_late(self, handler: Any) -> None:
+        from .websocket_route import WebSocketRoute
+
         served = [route.handler for route in self.router.routes] + [route.handler for route in self.router.websockets]
         if isinstance(handler, WebSocketRoute) or any(_leads_to(known, handler) for known in served):
             name = handler.name if isinstance(handler, WebSocketRoute) else handler_name(handler)

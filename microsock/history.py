@@ -10,7 +10,6 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from .eventstream import Event
-from .protocol.frames import message_frame
 
 __all__ = ["History", "Record"]
 
@@ -21,7 +20,8 @@ _RECORD_BYTES, _TOPIC_BYTES = 256, 1024
 _MAX_TOPICS = 1 << 16
 # Kept of whatever is published, for topics that are followed only later: clients come back after a restart too.
 _MAX_RECENT, _MAX_RECENT_BYTES = 100, 1 << 20
-_EVENT_ID = re.compile(r"([0-9A-Za-z]{1,64})-([0-9]{1,18})")
+# Compiled where one is first needed, which most servers never come to; `re` keeps it.
+_EVENT_ID = r"([0-9A-Za-z]{1,64})-([0-9]{1,18})"
 
 
 class Record:
@@ -40,6 +40,8 @@ class Record:
     def frame(self) -> bytes:
         """As an uncompressed WebSocket frame."""
         if self._frame is None:
+            from .protocol.codec import message_frame  # only WebSockets ask, and they have loaded it
+
             self._frame = message_frame(self.data)
         return self._frame
 
@@ -134,7 +136,7 @@ class History:
         retained = [self._retained[topic] for topic in topics if topic in self._retained]
         found = {record.number: record for record in retained}
         if last_event_id:
-            match = _EVENT_ID.fullmatch(last_event_id)
+            match = re.compile(_EVENT_ID).fullmatch(last_event_id)
             after = int(match[2]) if match is not None and match[1] == self.birth else 0
             kept = [record for topic in topics for record in self._topics.get(topic, ())]
             found = {record.number: record for record in [*retained, *kept] if record.number > after}

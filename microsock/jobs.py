@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from .errors import SetupError
 from .signatures import check_call, handler_name, is_generator
+from .startup import NamedTuple
 from .waits import checked_seconds
 
 __all__ = ["Job", "checked_job"]

@@ -10,15 +10,15 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .errors import SetupError
 from .networks import parse_ip
 from .rates import Rate, parse_rate
 from .request import Address
 from .signatures import check_call
+from .startup import NamedTuple
 
 if TYPE_CHECKING:
     from .request import Request
@@ -116,6 +116,8 @@ class MemoryStore:
     def hit(self, key: bytes, rate: Rate, done: Callable[[Verdict], None] | None = None, cost: int = 1) -> Verdict:
         """As ``Store.hit``; the verdict comes at once."""
         if len(key) > _LONGEST_KEY:
+            from hashlib import blake2b  # the gate has loaded it, and with it OpenSSL
+
             key = blake2b(key, digest_size=32).digest()
         now = self._now()
         counts = self._windows.get(rate.seconds)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, NamedTuple, NoReturn, TypeAlias, Union, get_args, get_origin
+from typing import Any, NoReturn, TypeAlias, Union, get_args, get_origin
 
 from .errors import BadRule, WebSocketClosed
 from .request import parse_json
 from .response import json_text
 from .signatures import handler_name, parameter_type
+from .startup import NamedTuple
 
 __all__ = ["Expected", "Sendable", "encode_message", "expected_message", "read_binary", "read_json", "read_text"]
 

@@ -5,8 +5,11 @@ Text in, values out; nothing is looked up here.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import ipaddress
 
 __all__ = ["LOCAL", "UNIX", "Networks", "parse_ip"]
 
@@ -14,7 +17,7 @@ UNIX = "unix"
 # Who runs on this machine.
 LOCAL = ("127.0.0.0/8", "::1", UNIX)
 
-IP = ipaddress.IPv4Address | ipaddress.IPv6Address
+IP: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 _LONGEST_IP = 64
 _MOST_REMEMBERED = 4096
@@ -59,6 +62,8 @@ class Networks:
 
 def parse_ip(text: str) -> IP | None:
     """The IP address that a text is, or None. One of IPv4 that is written as IPv6 (``::ffff:1.2.3.4``) is IPv4."""
+    import ipaddress  # for few peers; `protocol.spare` has it loaded in time
+
     try:
         address = ipaddress.ip_address(text) if len(text) <= _LONGEST_IP else None
     except ValueError:
@@ -68,6 +73,8 @@ def parse_ip(text: str) -> IP | None:
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    import ipaddress  # where a setting names networks
+
     if text == "*":
         raise ValueError("'*' would believe everybody; write 0.0.0.0/0 and ::/0 if that is meant")
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from .errors import HTTPError
 from .request import Request
@@ -36,6 +35,8 @@ def check_origin(request: Request, allowed: Collection[str] | None) -> None:
 
 
 def _same_host(origin: str, request: Request) -> bool:
+    from urllib.parse import urlsplit  # `protocol.spare` has it loaded in time
+
     try:
         ours, theirs = urlsplit(f"{request.scheme}://{request.host}"), urlsplit(origin)
         return theirs.scheme in _PORTS and _host_and_port(*ours[:2]) == _host_and_port(*theirs[:2])
@@ -44,5 +45,7 @@ def _same_host(origin: str, request: Request) -> bool:
 
 
 def _host_and_port(scheme: str, netloc: str) -> tuple[str | None, int | None]:
+    from urllib.parse import urlsplit
+
     parts = urlsplit(f"{scheme}://{netloc}")
     return parts.hostname, parts.port or _PORTS.get(scheme)

@@ -24,16 +24,15 @@ _FOR, _PROTO, _HOST, _FORWARDED = b"x-forwarded-for", b"x-forwarded-proto", b"x-
 _NAMES = frozenset((_FOR, _PROTO, _HOST, _FORWARDED))
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 # As in Host, but for the characters that no real name has.
-_AUTHORITY = re.compile(
-    r"(?:[A-Za-z0-9\-._~]{1,255}|\[(?P<v6>[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})\])(?::(?P<port>[0-9]{1,5}))?"
-)
+# Compiled where one is first needed, which most servers never come to; `re` keeps it.
+_AUTHORITY = r"(?:[A-Za-z0-9\-._~]{1,255}|\[(?P<v6>[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]{1,40})\])(?::(?P<port>[0-9]{1,5}))?"
 # One ``name=value`` of Forwarded, mirrored, since it is read from the right: possessive, so that it takes linear time.
-_MIRRORED_PAIR = re.compile(
+_MIRRORED_PAIR = (
     r"""[ \t]*+(?:"(?P<quoted>[^"]*+)"|(?P<plain>[^",;= \t]*+))="""
     r"""(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+(?P<sep>[;,]|\Z)"""
 )
-_BRACKETED = re.compile(r"\[(?P<host>[^\]]*:[^\]]*)\](?::(?P<port>.*))?")
-_MIRRORED_NOTHING = re.compile(r"[ \t]*+[,;]")
+_BRACKETED = r"\[(?P<host>[^\]]*:[^\]]*)\](?::(?P<port>.*))?"
+_MIRRORED_NOTHING = r"[ \t]*+[,;]"
 _LONGEST_HOP = 64
 # More proxies than this in a row is no installation but an attempt.
 _MOST_HOPS = 64
@@ -169,7 +168,7 @@ def _read_hop(text: str) -> Address | None:
     if text == "unix:":  # nginx's word for the peer of a Unix socket
         return Address("unix", 0)
     host, port = text, ""
-    if bracketed := _BRACKETED.fullmatch(text):
+    if bracketed := re.compile(_BRACKETED).fullmatch(text):
         host, port = bracketed["host"], bracketed["port"] or ""
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
@@ -188,7 +187,7 @@ def _set_scheme(request: Request, word: str) -> None:
 
 
 def _set_host(request: Request, text: str) -> None:
-    authority = _AUTHORITY.fullmatch(text)
+    authority = re.compile(_AUTHORITY).fullmatch(text)
     if authority is None or int(authority["port"] or 0) > 65535:
         return
     if authority["v6"] is None or parse_ip(authority["v6"]) is not None:
@@ -200,10 +199,10 @@ def _elements(text: str) -> Iterator[dict[str, str]]:
     mirrored, place, count = text[::-1], 0, 0
     element: dict[str, str] = {}
     while place < len(mirrored) and count < _MOST_HOPS:
-        if nothing := _MIRRORED_NOTHING.match(mirrored, place):
+        if nothing := re.compile(_MIRRORED_NOTHING).match(mirrored, place):
             place = nothing.end()
             separator = nothing[0][-1]
-        elif pair := _MIRRORED_PAIR.match(mirrored, place):
+        elif pair := re.compile(_MIRRORED_PAIR).match(mirrored, place):
             place = pair.end()
             separator = pair["sep"] or ","
             value = pair["plain"] if pair["quoted"] is None else pair["quoted"]

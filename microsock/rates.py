@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
+
+from .startup import NamedTuple
 
 __all__ = ["Rate", "parse_rate"]
 
 _UNITS = {"s": 1, "second": 1, "m": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86_400, "day": 86_400}
-_RATE = re.compile(r"([0-9]{1,9})\s*(?:/|per)\s*([0-9]{0,6})\s*([a-z]+)")
+# Compiled where one is first needed, which most servers never come to; `re` keeps it.
+_RATE = r"([0-9]{1,9})\s*(?:/|per)\s*([0-9]{0,6})\s*([a-z]+)"
 
 
 class Rate(NamedTuple):
@@ -26,7 +28,7 @@ class Rate(NamedTuple):
 def parse_rate(value: object) -> Rate:
     """A rate from its text, or from a number and seconds. Raises ``ValueError`` for what is none."""
     if isinstance(value, str):
-        match = _RATE.fullmatch(value.strip().lower())
+        match = re.compile(_RATE).fullmatch(value.strip().lower())
         unit = _UNITS.get(match[3].removesuffix("s") or "s") if match is not None else None
         if match is None or unit is None:
             raise ValueError(f"{value!r} is no rate; write '100/minute', '5/second' or '20/10s'")

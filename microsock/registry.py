@@ -6,7 +6,7 @@ Everything is checked as it comes, so that a mistake shows at the line that make
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import Any, Concatenate, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, TypeAlias, TypeVar, overload
 
 from .errors import HTTPError
 from .eventstream import Event, EventStream
@@ -19,7 +19,9 @@ from .routing import Route
 from .rules import RuleLike
 from .signatures import check_call
 from .waits import Wait
-from .websocket_route import WebSocketDecorator
+
+if TYPE_CHECKING:
+    from .websocket_route import WebSocketDecorator
 
 __all__ = ["Registry", "Returned"]
 
@@ -162,6 +164,8 @@ class Registry(Guards):
             blocking: call the function in the thread pool, one message of a connection at a time; 1013 where too many
                 calls wait.
         """
+        from .websocket_route import WebSocketDecorator  # only where there is one
+
         options = {
             "origins": origins,
             "subprotocols": subprotocols,

@@ -5,15 +5,16 @@ Knows nothing of sockets or of h11; the protocol half fills it in, the app half 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from sys import intern
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .errors import HTTPError
 from .headers import Headers
+from .startup import NamedTuple
 
 if TYPE_CHECKING:
     from .app import App
@@ -28,7 +29,7 @@ ENCODED_SLASH = "\udc2f"
 
 _SLASH = re.compile("%2[fF]")
 _ESCAPES = re.compile("(?:%[0-9A-Fa-f]{2})+")
-_QUOTED_PAIR = re.compile(r"\\([0-3][0-7][0-7]|.)")
+_QUOTED_PAIR = r"\\([0-3][0-7][0-7]|.)"
 # The charsets a text body may name; others would let a client choose any codec of Python's.
 _CHARSETS = {
     "utf-8", "utf8", "us-ascii", "ascii", "iso-8859-1", "latin-1", "iso-8859-15", "windows-1252", "utf-16",
@@ -259,7 +260,7 @@ def parse_json(data: str | bytes) -> Any:
     Raises ``ValueError`` saying what is wrong with it.
     """
     try:
-        return _read_json(data if isinstance(data, str) else data.decode("utf-8-sig"))
+        return _json_decoder()(data if isinstance(data, str) else data.decode("utf-8-sig"))
     except RecursionError:
         raise ValueError("nested too deeply") from None
 
@@ -324,7 +325,7 @@ def _parse_cookies(lines: list[str]) -> dict[str, str]:
 def _unquoted(value: str) -> str:
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
-    return _QUOTED_PAIR.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value[1:-1])
+    return re.compile(_QUOTED_PAIR).sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value[1:-1])
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -332,4 +333,8 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 # Made once. Python's own reader takes NaN and Infinity, which JSON does not have (RFC 8259 section 6).
-_read_json = json.JSONDecoder(parse_constant=_refuse_constant).decode
+@cache
+def _json_decoder() -> Callable[[str], Any]:
+    import json  # loaded in time, see `server.spare`
+
+    return json.JSONDecoder(parse_constant=_refuse_constant).decode

@@ -5,11 +5,10 @@ Knows nothing of framing: Content-Length, Transfer-Encoding, Connection and Date
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, ClassVar, NoReturn, Protocol
-from urllib.parse import quote
 
 from .errors import HTTPError, reason_phrase
 from .headers import HeaderSource, MutableHeaders, is_token
@@ -54,18 +53,27 @@ Body = str | bytes | dict[Any, Any] | list[Any] | Iterable[bytes] | Iterable[Enc
 # What a handler may return as a body; an iterable that is no iterator is more often a mistake.
 _BODIES = (str, bytes, dict, list, Iterator, Followed)
 
-_STATUS_LINE = re.compile(r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?")
+_STATUS_LINE = r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
 # What the server decides itself; in a raw response these lines are dropped.
 _FRAMING = ("content-length", "transfer-encoding", "connection", "keep-alive", "date")
 # A cookie's value, bare or in double quotes (RFC 6265 section 4.1.1).
 _COOKIE_VALUE = re.compile(r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"')
-# Reserved characters and the percent sign (RFC 3986 section 2.2); letters, digits and -._~ are never encoded.
-_URL_CHARACTERS = ":/?#[]@!$&'()*+,;=%"
+# Reserved characters and the percent sign (RFC 3986 section 2.2); letters, digits and -._~ are never encoded either.
+_URL_CHARACTERS = frozenset(b":/?#[]@!$&'()*+,;=%-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _COOKIE_ATTRIBUTE = re.compile(r"[\x20-:<-~]*")
 
 
-# Made once: json.dumps with options builds an encoder for each call. JSON has no NaN and no infinity.
-json_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+def json_text(value: Any) -> str:
+    """JSON without spaces. Raises as ``encode_json``."""
+    return _json_encoder()(value)
+
+
+@cache
+def _json_encoder() -> Callable[[Any], str]:
+    # Made once: json.dumps with options builds an encoder for each call. JSON has no NaN and no infinity.
+    import json  # loaded in time, see `server.spare`
+
+    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 
 
 def encode_json(value: Any) -> bytes:
@@ -231,7 +239,7 @@ class Response:
         data = raw.encode() if isinstance(raw, str) else raw
         head, found, body = data.partition(b"\r\n\r\n")
         lines = head.decode("latin-1").split("\r\n")
-        match = _STATUS_LINE.fullmatch(lines[0])
+        match = re.compile(_STATUS_LINE).fullmatch(lines[0])
         if not found or match is None:
             raise ValueError(r"a raw response is 'HTTP/1.1 200 OK\r\nName: value\r\n\r\nbody'; got " + repr(raw[:60]))
         response = cls(body, int(match[1]))
@@ -284,7 +292,7 @@ def redirect(url: str, status: int = 302) -> Response:
     if status not in (301, 302, 303, 307, 308):
         raise ValueError(f"a redirect's status is 301, 302, 303, 307 or 308, not {status!r}")
     # What a URL cannot hold as it is (letters beyond ASCII, spaces, line ends, a backslash) is percent-encoded.
-    location = quote(url, safe=_URL_CHARACTERS)
+    location = "".join(chr(byte) if byte in _URL_CHARACTERS else f"%{byte:02X}" for byte in url.encode())
     return Response(f"{reason_phrase(status)}: {location}\n", status, {"Location": location}, _TEXT)
 
 

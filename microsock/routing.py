@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, NamedTuple
-
-from typing_extensions import TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 from .errors import DuplicateRoute, SetupError
 from .headers import is_token
-from .limits import Limit
 from .rules import Rule, RuleLike, compile_rule
 from .settings import checked
 from .signatures import check_call, checked_blocking, handler_name
-from .websocket_route import WebSocketRoute
+from .startup import NamedTuple
+
+if TYPE_CHECKING:
+    # Its default is for type checkers, which know this module without its being there.
+    from typing_extensions import TypeVar
+
+    from .limits import Limit
+    from .websocket_route import WebSocketRoute
+
+    R = TypeVar("R", default="Route")
+else:
+    from typing import TypeVar
+
+    R = TypeVar("R")
 
 __all__ = ["ANY_METHOD", "KNOWN_METHODS", "Kind", "Match", "Route", "Router"]
 
-R = TypeVar("R", default="Route")
 T = TypeVar("T")
 
 ANY_METHOD = "*"

@@ -17,18 +17,18 @@ import keyword
 import math
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
-from uuid import UUID
+from typing import Any, TypeAlias
 
 from .errors import BadRule
 from .request import ENCODED_SLASH
+from .startup import NamedTuple
 
 __all__ = ["Rule", "RuleLike", "compile_rule"]
 
 RuleLike: TypeAlias = str | re.Pattern[str] | None
 Convert: TypeAlias = Callable[[str], Any]
 
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}|<([^<>]*)>")
+_PLACEHOLDER, _MARKS = r"\{([^{}]*)\}|<([^<>]*)>", frozenset("{}<>")
 
 
 def _text(value: str | None) -> str | None:
@@ -43,6 +43,12 @@ def _finite(value: str) -> float:
     return number
 
 
+def _uuid(value: str) -> Any:
+    from uuid import UUID  # loaded when such a rule is added
+
+    return UUID(value)
+
+
 # What a placeholder matches and how it is read. Numbers give nothing back to what follows them, so that no path can
 # make the engine try their lengths one by one; a path does not begin with a slash, plain or encoded, so that
 # joining it to a folder cannot leave the folder by that.
@@ -52,7 +58,7 @@ _CONVERTERS: dict[str, tuple[str, Convert]] = {
     "int": ("[0-9]++", int),
     "float": (r"[0-9]++(?:\.[0-9]++)?+", _finite),
     "path": (rf"[^/{ENCODED_SLASH}](?s:.*)", _text),
-    "uuid": ("[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}", UUID),
+    "uuid": ("[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}", _uuid),
 }
 
 
@@ -150,7 +156,9 @@ class _Segment(NamedTuple):
 
     @classmethod
     def parse(cls, rule: str, text: str) -> _Segment:
-        literals, braces, angles = (_PLACEHOLDER.split(text)[part::3] for part in range(3))
+        if not _MARKS.intersection(text):
+            return cls([text], [])
+        literals, braces, angles = (re.split(_PLACEHOLDER, text)[part::3] for part in range(3))
         stray = re.search(r"[{}<>]", "".join(literals))
         if stray:
             raise BadRule(f"rule {rule!r} has a {stray.group()!r} without its partner; write {{name}} or {{name:int}}")
@@ -181,6 +189,8 @@ def _placeholder(rule: str, braces: str | None, angles: str | None) -> tuple[str
     if not name.isidentifier() or keyword.iskeyword(name):
         raise BadRule(f"rule {rule!r}: {name!r} cannot be the name of a parameter")
     converter = converter or "str"
+    if converter == "uuid":
+        _uuid("0" * 32)  # so that the first request finds it loaded
     if converter not in _CONVERTERS:
         raise BadRule(f"rule {rule!r} has the type {converter!r}; known are str, int, float, path and uuid")
     return name, converter

@@ -1,17 +1,16 @@
-"""The settings: one frozen dataclass from which keywords, flags, environment and the docs' table are read.
+"""The settings: one tuple with names, from which keywords, flags, environment and the docs' table are read.
 
 Pure values: what is read from the environment or the command line is handed in.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BadSetting
 from .rates import Rate
+from .startup import NamedTuple
 from .values import Setting, check, expected, read
 
 __all__ = ["SETTINGS", "Setting", "Settings", "checked", "from_environment", "from_text", "resolve"]
@@ -24,13 +23,16 @@ _PROFILES: dict[str, dict[str, object]] = {
 }
 
 
+_ABOUT: list[Setting] = []
+
+
 def _setting(default: Any, kind: str, group: str, text: str, **more: Any) -> Any:
-    about = Setting(kind, group, text, default=default, **more)
-    return dataclasses.field(default=default, metadata={"setting": about})
+    # The default, for the tuple; the rest is noted in the order of the fields.
+    _ABOUT.append(Setting(kind, group, text, default=default, **more))
+    return default
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Every setting with its default. Sizes in bytes, times in seconds, None means no limit."""
 
     max_line_bytes: int = _setting(
@@ -161,7 +163,7 @@ class Settings:
     debug: bool = _setting(False, "switch", "Develop", "log the protocol's events")
 
 
-SETTINGS: dict[str, Setting] = {field.name: field.metadata["setting"] for field in dataclasses.fields(Settings)}
+SETTINGS: dict[str, Setting] = dict(zip(Settings._fields, _ABOUT, strict=True))
 
 
 def resolve(*layers: Mapping[str, object]) -> Settings:
@@ -214,6 +216,8 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, object]:
 
 def _known(name: str) -> Setting:
     if name not in SETTINGS:
+        import difflib  # for a misspelt name only, which ends the start
+
         near = difflib.get_close_matches(name, SETTINGS, 1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(SETTINGS))}"
         raise BadSetting(f"unknown setting {name!r}{hint}")

@@ -6,15 +6,24 @@ Knows functions, methods, partials and objects with ``__call__``; knows nothing 
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, get_type_hints
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
 
 from .errors import BadRule, SetupError
 
 __all__ = ["check_call", "checked_blocking", "handler_name", "is_generator", "parameter_type"]
 
+if TYPE_CHECKING:
+    import inspect
+
 AnyCallable = Callable[..., Any]
+
+# `inspect` takes as long to load as all of this package's own app half. So a plain function is judged by its code, and
+# `inspect` is loaded for the others and to say what is wrong. Its CO_GENERATOR, and what makes a function no plain one:
+# CO_VARARGS, CO_VARKEYWORDS, CO_COROUTINE and CO_ASYNC_GENERATOR.
+_GENERATOR = 0x20
+_NOT_PLAIN = 0x04 | 0x08 | 0x80 | 0x200
 
 
 def handler_name(handler: object) -> str:
@@ -33,9 +42,13 @@ def check_call(handler: AnyCallable, positional: tuple[str, ...], keywords: Iter
     """
     if not callable(handler):
         raise BadRule(f"{caller} needs a function, not {handler!r}")
+    keywords = tuple(keywords)
+    if _is_plain(handler) and _takes_just(handler, len(positional), keywords):
+        return
+    import inspect
+
     name = handler_name(handler)
     _check_synchronous(handler, name)
-    keywords = tuple(keywords)
     try:
         signature = inspect.signature(handler, follow_wrapped=False)
     except ValueError:  # a function written in C that does not tell
@@ -49,6 +62,10 @@ def check_call(handler: AnyCallable, positional: tuple[str, ...], keywords: Iter
 
 def is_generator(handler: AnyCallable) -> bool:
     """Whether a call gives a generator; seen through ``functools.wraps``, partials and ``__call__``."""
+    if _is_plain(handler):
+        return handler.__code__.co_flags & _GENERATOR != 0
+    import inspect
+
     return inspect.isgeneratorfunction(_innermost(handler))
 
 
@@ -69,6 +86,8 @@ def parameter_type(handler: AnyCallable, index: int) -> Any:
 
     Only this one is resolved: the others may be imported for type checkers alone.
     """
+    import inspect
+
     function = _innermost(handler)
     try:
         annotation = list(inspect.signature(handler).parameters.values())[index].annotation
@@ -88,6 +107,8 @@ def parameter_type(handler: AnyCallable, index: int) -> Any:
 
 def _check_synchronous(handler: AnyCallable, name: str) -> None:
     # Not seen through functools.wraps: a decorator may well run what it wraps to its end.
+    import inspect
+
     function = _function(handler)
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise BadRule(
@@ -104,6 +125,8 @@ def _innermost(handler: AnyCallable) -> AnyCallable:
 
 
 def _function(handler: AnyCallable) -> AnyCallable:
+    import inspect
+
     while isinstance(handler, functools.partial):
         handler = handler.func
     if inspect.isroutine(handler) or isinstance(handler, type) or hasattr(handler, "__wrapped__"):
@@ -111,6 +134,21 @@ def _function(handler: AnyCallable) -> AnyCallable:
     return type(handler).__call__
 
 
+def _is_plain(handler: object) -> TypeGuard[FunctionType]:
+    # Nothing is hung on it either: a signature of its own, what it wraps, the mark of a coroutine.
+    return type(handler) is FunctionType and not handler.__dict__ and not handler.__code__.co_flags & _NOT_PLAIN
+
+
+def _takes_just(function: FunctionType, positional: int, keywords: tuple[str, ...]) -> bool:
+    # So many positional parameters, then these, in any order, and no more.
+    code = function.__code__
+    if code.co_kwonlyargcount or code.co_posonlyargcount > positional or code.co_argcount < positional:
+        return False
+    return sorted(code.co_varnames[positional : code.co_argcount]) == sorted(keywords)
+
+
 def _bare(signature: inspect.Signature) -> str:
+    import inspect
+
     parameters = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
     return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))

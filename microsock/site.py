@@ -8,30 +8,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .app import App, Attached
 from .board import Board, private_board
 from .bus import Bus, LocalBus
 from .clients import ClientTable
-from .gate import Gate
 from .history import Record
 from .jobs import Job
-from .limits import MemoryStore, Store
 from .proxies import Proxies
 from .rates import Rate
 from .request import Request
 from .schedule import Schedule, Timer
 from .settings import Settings
-from .status import Standing
+from .startup import NamedTuple
 from .tally import Cell, Tally
 from .topics import Topics
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
     from .conversation import Conversation
+    from .gate import Gate
+    from .limits import Store
+    from .status import Standing
 
 __all__ = [
     "AccessEntry",
@@ -161,8 +161,7 @@ class Site:
         self.tally = tally or self.board.tally(self.board.claim(0), 1)
         """What this worker counts."""
         self.draining = False
-        self.limits = MemoryStore(now) if limits is None else limits
-        """Where requests are counted."""
+        self._limits = limits
         self.gate: Gate | None = None
         """What every request has to pass; None where nothing is asked of any."""
         self._client_table = clients
@@ -208,9 +207,27 @@ class Site:
     def set_gate(self, rate: Rate | None = None) -> None:
         """Ask of requests what the settings and the app say now; ``rate`` is a new ``rate_limit``."""
         if rate is not None:
-            self.settings = replace(self.settings, rate_limit=rate)
+            self.settings = self.settings._replace(rate_limit=rate)
         asked = self.settings.rate_limit or self.settings.connection_required or self.app.has_limits
-        self.gate = Gate(self) if asked else None
+        if not asked:
+            self.gate = None
+            return
+        from .gate import Gate  # only where there is one
+
+        self.gate = Gate(self)
+
+    @property
+    def limits(self) -> Store:
+        """Where requests are counted."""
+        if self._limits is None:
+            from .limits import MemoryStore  # the gate has loaded it
+
+            self._limits = MemoryStore(self.now)
+        return self._limits
+
+    @limits.setter
+    def limits(self, store: Store) -> None:
+        self._limits = store
 
     def answered(self, request: Request, status: int, size: int, started: float, endless: bool = False) -> None:
         """A request was answered: count it and tell the access log.
@@ -275,6 +292,8 @@ class Site:
 
     def standing(self) -> Standing:
         """What stands behind a report: the board, and how many follow each topic, in all workers."""
+        from .status import Standing  # loaded in time, see `server.spare`
+
         counts = self.topics.counts()
         for topic, count in self.bus.others().items():
             counts[topic] = counts.get(topic, 0) + count

@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from .board import Board, Figures
+from .startup import NamedTuple
 from .tally import BOUNDS, Cell
 
 __all__ = ["Report", "Standing", "latency", "report"]

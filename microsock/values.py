@@ -5,7 +5,6 @@ Pure functions; they raise ``ValueError``, and know no setting by its name.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -13,18 +12,19 @@ from typing import Any
 
 from .networks import Networks
 from .rates import parse_rate
+from .startup import NamedTuple
 
 __all__ = ["Setting", "check", "expected", "read"]
 
 _SIZES = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
-_NUMBER = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
-_PREFIX = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+")
+# Compiled where one is first needed, which most servers never come to; `re` keeps it.
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)"
+_PREFIX = r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+"
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """What is known of one setting beside its name and default.
 
     ``kind`` is ``size`` (bytes), ``seconds``, ``count``, ``switch``, ``choice``, ``text``, ``list`` (of text),
@@ -84,7 +84,7 @@ def expected(setting: Setting) -> str:
 
 def _number(text: str, setting: Setting) -> float:
     units: Mapping[str, float] = {"size": _SIZES, "seconds": _SECONDS}.get(setting.kind, {"": 1})  # type: ignore[assignment]
-    match = _NUMBER.fullmatch(text)
+    match = re.compile(_NUMBER).fullmatch(text)
     if match is None or match[2] not in units:
         raise ValueError
     number = float(match[1]) * units[match[2]]
@@ -125,7 +125,7 @@ def _check_prefix(value: object, setting: Setting) -> object:
     if not isinstance(value, str):
         raise ValueError
     prefix = value.rstrip("/")
-    return _required(not prefix or _PREFIX.fullmatch(prefix) is not None, prefix)
+    return _required(not prefix or re.compile(_PREFIX).fullmatch(prefix) is not None, prefix)
 
 
 def _check_rate(value: object, setting: Setting) -> object:

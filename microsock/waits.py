@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from functools import partial
 from types import GeneratorType
 from typing import Any, ParamSpec, TypeAlias, TypeVar
@@ -20,41 +19,57 @@ T = TypeVar("T")
 
 
 class Wait:
-    """Something to wait for; only verbs make one."""
+    """Something to wait for; only verbs make one. Two of a kind that say the same are equal."""
 
-    __slots__ = ()
+    __slots__: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(getattr(other, name) == getattr(self, name) for name in self.__slots__)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *(getattr(self, name) for name in self.__slots__)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={getattr(self, name)!r}' for name in self.__slots__)})"
 
 
-@dataclass(frozen=True, slots=True)
 class Receive(Wait):
     """The next message; the driver sends a str or bytes, or throws ``TimeoutError`` or ``WebSocketClosed``.
 
     ``timeout`` is in seconds; None waits as long as the connection lasts.
     """
 
-    timeout: float | None = None
+    __slots__ = ("timeout",)
+
+    def __init__(self, timeout: float | None = None) -> None:
+        self.timeout = timeout
 
 
-@dataclass(frozen=True, slots=True)
 class Sleep(Wait):
     """So many seconds."""
 
-    seconds: float
+    __slots__ = ("seconds",)
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
 
 
-@dataclass(frozen=True, slots=True)
 class Flushed(Wait):
     """That what was sent has left the queue of this connection."""
 
+    __slots__ = ()
 
-@dataclass(frozen=True, slots=True)
+
 class Blocking(Wait):
     """What a call gives that another thread makes; the driver sends that, or throws what the call raised.
 
     Thrown too: ``Overloaded``, where too many calls wait for a thread already.
     """
 
-    call: Callable[[], Any]
+    __slots__ = ("call",)
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self.call = call
 
 
 # What a handler or a helper generator that waits and then returns a T is annotated with.

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .errors import SetupError
 from .headers import HeaderSource, MutableHeaders, is_token
-from .limits import Limit
 from .messages import ANY, Sendable, expected_message
 from .request import Request
 from .rules import RuleLike, compile_rule
@@ -19,6 +18,9 @@ from .settings import checked
 from .signatures import check_call, checked_blocking, handler_name, is_generator
 from .waits import Wait
 from .websocket import WebSocket
+
+if TYPE_CHECKING:
+    from .limits import Limit
 
 __all__ = ["WebSocketDecorator", "WebSocketHooks", "WebSocketRoute"]
 
@@ -30,7 +32,7 @@ M = TypeVar("M", str, bytes, str | bytes, dict[str, Any], list[Any])
 AnyCallable = Callable[..., Any]
 
 # Scheme, host and port, no path (RFC 6454 section 6.2); browsers send them in lower case.
-_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|null|\*")
+_ORIGIN = r"[a-z][a-z0-9+.-]*://[^/?#@\s]+|null|\*"
 
 # What a 101 says or must not say beside its Sec-WebSocket lines (RFC 6455 section 4.2.2, RFC 9110 section 8.6).
 _HANDSHAKE_LINES = ("connection", "content-length", "transfer-encoding", "upgrade")
@@ -193,7 +195,7 @@ def _several(option: str, values: Iterable[str]) -> Iterable[str]:
 
 
 def _origin(origin: str) -> str:
-    if not isinstance(origin, str) or not _ORIGIN.fullmatch(origin.lower()):
+    if not isinstance(origin, str) or not re.compile(_ORIGIN).fullmatch(origin.lower()):
         raise SetupError(f"origin {origin!r} is not of the form 'https://example.com', 'null' or '*'")
     return origin.lower()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from microsock.settings import SETTINGS, Settings, checked, from_environment, fr
 
 
 def test_the_defaults_are_those_of_the_table() -> None:
-    defaults = dataclasses.asdict(resolve())
+    defaults = resolve()._asdict()
     assert defaults == {name: setting.default for name, setting in SETTINGS.items()}
     assert defaults["max_body_size"] == 16 << 20
     assert defaults["max_connections"] is None
@@ -170,5 +169,5 @@ def test_the_environment_names_settings_in_capitals() -> None:
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         Settings().grace = 1  # type: ignore[misc]

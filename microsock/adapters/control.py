@@ -6,18 +6,15 @@ knows no app and no worker, so that the parent of workers can have it too.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import contextlib
 import errno
-import json
 import logging
 import os
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BindError, MicrosockError
@@ -69,7 +66,7 @@ class ControlServer:
     Raises ``BindError`` where the path cannot be had.
     """
 
-    def __init__(self, path: Path, loop: Loop, commands: Commands, *, max_message_size: int = 1 << 20) -> None:
+    def __init__(self, path: str, loop: Loop, commands: Commands, *, max_message_size: int = 1 << 20) -> None:
         self.path = path
         self.commands = commands
         self.max_message_size = max_message_size
@@ -92,7 +89,7 @@ class ControlServer:
         # Another server may have taken the path over meanwhile.
         if self._pid == os.getpid() and _inode(self.path) == self._inode:
             with contextlib.suppress(OSError):
-                self.path.unlink()
+                os.unlink(self.path)
 
     def leave_to_parent(self) -> None:
         """In a forked worker: let go of what belongs to the parent, and touch neither its selector nor the file."""
@@ -115,6 +112,8 @@ class ControlServer:
 
     def obey(self, line: bytes) -> tuple[dict[str, object], Callable[[], None] | None]:
         """The answer to a request's line, and what is to be done once that is sent."""
+        import json  # loaded in time, see ``server.spare``
+
         try:
             request = json.loads(line)
             if not isinstance(request, dict) or not isinstance(command := request.get("command"), str):
@@ -177,6 +176,9 @@ def _message(request: dict[str, Any]) -> str | bytes:
     if isinstance(text, str) and encoded is None:
         return text
     if text is None and isinstance(encoded, str):
+        import base64
+        import binascii
+
         try:
             return base64.b64decode(encoded, validate=True)
         except binascii.Error as error:
@@ -265,6 +267,8 @@ class _Peer:
         return {"ok": False, "error": f"the line is longer than {self._limit} bytes", "type": "ValueError"}
 
     def _answer(self, answer: dict[str, object], then: Callable[[], None] | None = None) -> None:
+        import json
+
         self._out = json.dumps(answer).encode() + b"\n"
         self._then = then
         self._watch.want(False, True)
@@ -278,37 +282,37 @@ class _Peer:
 # The socket's file.
 
 
-def _bound(path: Path) -> socket.socket:
+def _bound(path: str) -> socket.socket:
     # Bound under another name and then moved: at no moment may others write to it, or see it refuse.
-    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    aside = f"{path}.{os.getpid()}"
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         _refuse_to_supplant(path)
         os.fchmod(sock.fileno(), 0o600)
-        sock.bind(str(aside))
-        aside.chmod(0o600)
+        sock.bind(aside)
+        os.chmod(aside, 0o600)
         sock.setblocking(False)
         sock.listen(_MOST_PEERS)
-        aside.replace(path)
+        os.replace(aside, path)
     except OSError as error:
         sock.close()
         with contextlib.suppress(OSError):
-            aside.unlink()
+            os.unlink(aside)
         if isinstance(error, BindError):
             raise
         raise BindError(error.errno, f"cannot listen for commands at {path}: {error.strerror or error}") from error
     return sock
 
 
-def _refuse_to_supplant(path: Path) -> None:
+def _refuse_to_supplant(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(str(path))
+            probe.connect(path)
         except BlockingIOError:
             pass  # its backlog is full: somebody is there
         except OSError as error:
-            if error.errno == errno.ECONNREFUSED and path.is_socket():
+            if error.errno == errno.ECONNREFUSED and stat.S_ISSOCK(os.stat(path).st_mode):
                 return
             if error.errno == errno.ENOENT and not os.path.lexists(path):
                 return
@@ -316,7 +320,7 @@ def _refuse_to_supplant(path: Path) -> None:
     raise BindError(errno.EADDRINUSE, f"another server listens for commands at {path}")
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def _inode(path: str) -> tuple[int, int] | None:
     try:
         found = os.lstat(path)
     except OSError:

@@ -60,7 +60,7 @@ def stop(server: str | int | Path, kill: bool = False) -> int:
 
 
 def _ask(server: str | int | Path, **request: object) -> dict[str, Any]:
-    path = found_path_of_port(server) if isinstance(server, int) else Path(server)
+    path = Path(found_path_of_port(server)) if isinstance(server, int) else Path(server)
     line = json.dumps(request).encode() + b"\n"
     try:
         answer = json.loads(_exchanged(path, line))

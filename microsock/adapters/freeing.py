@@ -16,28 +16,18 @@ import time
 from pathlib import Path
 
 from ..errors import BadSetting, BindError
+from .mark import MARK
 from .ports import Holder, Listening, listening_on
 from .processes import Handle, begun, command_of, handle_of, owner_of, parent_of
 
-__all__ = ["free_port_if_stuck", "is_port_free", "mark_as_server"]
+__all__ = ["free_port_if_stuck", "is_port_free"]
 
 logger = logging.getLogger("microsock")
 
-_MARK = "microsock-server"
 # How long the kernel takes to close what a killed process, and its workers, had open.
 _AFTER_KILL_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-
-_marked: int | None = None
-
-
-def mark_as_server() -> None:
-    """Let others of this user know this process for a microsock server. Costs one file descriptor, once."""
-    global _marked
-    if _marked is None and hasattr(os, "memfd_create"):
-        with contextlib.suppress(OSError):
-            _marked = os.memfd_create(_MARK)
 
 
 def is_port_free(port: int, host: str = "127.0.0.1") -> bool:
@@ -129,7 +119,7 @@ def _is_marked(pid: int) -> bool:
     with contextlib.suppress(OSError):
         for entry in Path(f"/proc/{pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                if str(entry.readlink()).startswith(f"/memfd:{_MARK} "):
+                if str(entry.readlink()).startswith(f"/memfd:{MARK} "):
                     return True
     return False
 

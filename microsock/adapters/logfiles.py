@@ -5,12 +5,8 @@ Knows the standard library's ``logging`` and nothing of what is logged.
 
 from __future__ import annotations
 
-import configparser
-import json
 import logging
-import logging.config
 from collections.abc import Iterator
-from pathlib import Path
 
 from ..errors import BadSetting
 
@@ -24,6 +20,11 @@ def configure_logging(path: str) -> None:
 
     Loggers that exist already stay, unless the file says otherwise. Raises ``BadSetting`` naming file and fault.
     """
+    # For this alone: more than all else of logging.
+    import json
+    import logging.config
+    from pathlib import Path
+
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -70,6 +71,8 @@ def _handlers() -> Iterator[logging.Handler]:
 
 
 def _reason(error: Exception) -> str:
+    import configparser
+
     # dictConfig and fileConfig say "Unable to configure handler 'x'", and the reason in the cause.
     cause = error.__cause__ or error.__context__
     if isinstance(error, configparser.Error | KeyError):

@@ -20,6 +20,7 @@ __all__ = [
     "close_payload",
     "frame",
     "masked_frame",
+    "message_frame",
     "unmask",
     "unmask_in_python",
 ]
@@ -36,6 +37,11 @@ _REPEATED = int.from_bytes(b"\1\0\0\0" * (_BLOCK // 4), "little")
 def frame(opcode: int, payload: bytes, *, compressed: bool = False) -> bytes:
     """A whole frame as a server sends it, unmasked."""
     return _head(opcode | _FIN | (RSV1 if compressed else 0), 0, len(payload)) + payload
+
+
+def message_frame(data: str | bytes) -> bytes:
+    """A message as one uncompressed frame; the same bytes may go to any number of connections."""
+    return frame(TEXT, data.encode()) if isinstance(data, str) else frame(BINARY, data)
 
 
 def masked_frame(opcode: int, payload: bytes, *, fin: bool) -> bytes:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from ..startup import NamedTuple
 
 __all__ = ["Agreement", "Deflate", "TooLarge", "negotiate"]
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
 
 from ..request import Request
+from ..startup import NamedTuple
 
 __all__ = [
     "CloseReceived",

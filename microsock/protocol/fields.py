@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable
 from sys import intern
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
+from ..startup import NamedTuple
 from .framing import checked_host
 
 __all__ = ["FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines", "made_head"]

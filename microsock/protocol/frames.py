@@ -10,24 +10,22 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from .codec import BINARY, CLOSE, PING, PONG, RSV1, TEXT, FrameHeader, close_payload, frame, unmask
 from .deflate import Deflate, TooLarge
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, Waiting
-from .strict import Strict
 
-__all__ = ["Frames", "MessageLimits", "message_frame"]
+if TYPE_CHECKING:
+    from .strict import Strict
+
+__all__ = ["Frames", "MessageLimits"]
 
 ABNORMAL = 1006
 _INVALID, _TOO_BIG = 1007, 1009
 _NOT_UTF8 = "invalid UTF-8"
 # The first byte of a message in one frame.
 _TEXT_ALONE, _BINARY_ALONE = 0x81, 0x82
-
-
-def message_frame(data: str | bytes) -> bytes:
-    """A message as one uncompressed frame; the same bytes may go to any number of connections."""
-    return frame(TEXT, data.encode()) if isinstance(data, str) else frame(BINARY, data)
 
 
 class MessageLimits:
@@ -198,6 +196,8 @@ class Frames:
 
     def _start_strict(self, header: FrameHeader) -> bool:
         if self._strict is None:
+            from .strict import Strict  # and wsproto; `spare` has them loaded in time
+
             self._strict = Strict(self._deflate, self._limits.max_size)
         raw = bytes(self._buffer[: header.size])
         del self._buffer[: header.size]

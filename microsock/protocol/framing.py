@@ -5,22 +5,22 @@ h11 judges each line; this judges what they say together (RFC 9112 sections 3.2 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 from sys import intern
-from typing import NamedTuple
 
 from ..errors import RemoteProtocolError
+from ..startup import NamedTuple
 
 __all__ = ["Framing", "HeadParts", "checked_host", "examine", "split_head"]
 
 _HOST = re.compile(
     r"(?:(?P<name>(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)|\[(?P<v6>[0-9A-Fa-f:.]+)\])(?::(?P<port>[0-9]{0,5}))?"
 )
-_ABSOLUTE = re.compile(r"(?i:https?)://([^/?#]*)([^#]*)")
-_LENGTH = re.compile(r"[0-9]{1,19}")
+# Compiled where one is first needed, which ordinary requests never come to; `re` keeps it.
+_ABSOLUTE = r"(?i:https?)://([^/?#]*)([^#]*)"
+_LENGTH = r"[0-9]{1,19}"
 _SINGLE = (b"host", b"content-length", b"transfer-encoding", b"expect")
 
 
@@ -91,6 +91,8 @@ def checked_host(text: str) -> str:
 def _is_v6(text: str | None) -> bool:
     if text is None:
         return True
+    import ipaddress  # for few requests; `spare` has it loaded in time
+
     try:
         ipaddress.IPv6Address(text)
     except ValueError:
@@ -105,7 +107,7 @@ def _target(method: str, target: str, host: str) -> tuple[str, str]:
         return target, host
     if target == "*" and method == "OPTIONS":
         return target, host
-    match = _ABSOLUTE.fullmatch(target)
+    match = re.compile(_ABSOLUTE).fullmatch(target)
     if match is None:
         raise RemoteProtocolError("malformed request target")
     # The target's authority counts, not Host (RFC 9112 section 3.2.2).
@@ -121,7 +123,7 @@ def _origin_form(method: str, rest: str) -> str:
 def _length(values: list[str]) -> int | None:
     if not values:
         return None
-    if len(values) > 1 or not _LENGTH.fullmatch(values[0]):
+    if len(values) > 1 or not re.compile(_LENGTH).fullmatch(values[0]):
         raise RemoteProtocolError("malformed or repeated Content-Length")
     return int(values[0])
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections.abc import Sequence
-
-from wsproto.utilities import generate_accept_token
 
 from ..errors import HTTPError
 from ..headers import is_token
@@ -52,6 +48,8 @@ def offered_subprotocols(request: Request) -> list[str]:
 
 def accept_lines(request: Request, subprotocol: str | None) -> list[tuple[bytes, bytes]]:
     """The header lines of the 101 answer."""
+    from wsproto.utilities import generate_accept_token  # `spare` has it loaded in time
+
     key = request.headers["sec-websocket-key"].encode("ascii")
     lines = [(b"Upgrade", b"websocket"), (b"Connection", b"Upgrade")]
     lines.append((b"Sec-WebSocket-Accept", generate_accept_token(key)))
@@ -64,6 +62,9 @@ def _is_key(values: Sequence[str]) -> bool:
     # 16 bytes are 22 characters and "==" (RFC 6455 section 4.1).
     if len(values) != 1 or len(values[0]) != 24:
         return False
+    import base64  # `spare` has it loaded in time
+    import binascii
+
     try:
         return len(base64.b64decode(values[0], validate=True)) == 16
     except (binascii.Error, ValueError):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..request import Address, Request
+from ..startup import NamedTuple
 from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
 from .fields import FRAMING, AnswerHead, Field, HeadTable, Line, made_head

@@ -8,15 +8,16 @@ the earliest offence in the bytes, so it does not depend on how the network cut 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from ..errors import RemoteProtocolError
+from ..startup import NamedTuple
 
 __all__ = ["ChunkedBody", "HeadScanner", "Limits"]
 
 # What may stand in a line: TAB, visible ASCII, space, obs-text (RFC 9112 section 2.2, RFC 9110 section 5.5).
 _ALLOWED = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])")
+# Compiled where one is first needed, which ordinary requests never come to; `re` keeps it.
+_REQUEST_LINE = rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/([0-9])\.([0-9])"
 
 # One message for all that is wrong with a chunked body: which of two faults shows first depends on the cut.
 _MALFORMED = "malformed chunked body"
@@ -31,7 +32,7 @@ _FREE_FRAMING = 64 << 10
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n")
+_CHUNK_LINE = rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n"
 
 
 class Limits(NamedTuple):
@@ -132,7 +133,7 @@ class HeadScanner:
 
 
 def _check_request_line(line: bytes) -> None:
-    match = _REQUEST_LINE.fullmatch(line)
+    match = re.compile(_REQUEST_LINE).fullmatch(line)
     if match is None:
         raise RemoteProtocolError("malformed request line")
     if match[3] != b"1" or match[4] not in b"01":
@@ -174,7 +175,7 @@ class ChunkedBody:
     def _take_size(self, buffer: bytearray, position: int, payload: bytearray) -> int:
         if taken := self._take_whole(buffer, position, payload):
             return taken
-        match = _CHUNK_LINE.match(buffer, position, position + _MAX_CHUNK_LINE + 2)
+        match = re.compile(_CHUNK_LINE).match(buffer, position, position + _MAX_CHUNK_LINE + 2)
         if match is None:
             _refuse_unless_partial(buffer[position : position + _MAX_CHUNK_LINE + 2], _MAX_CHUNK_LINE)
             return 0
@@ -185,7 +186,7 @@ class ChunkedBody:
 
     def _take_whole(self, buffer: bytearray, position: int, payload: bytearray) -> int:
         # A run of chunks that are here to their ends, in a tight loop: 16 kB of tiny ones must not cost 5 ms.
-        start, before, match_line = position, len(payload), _CHUNK_LINE.match
+        start, before, match_line = position, len(payload), re.compile(_CHUNK_LINE).match
         while match := match_line(buffer, position, position + _MAX_CHUNK_LINE + 2):
             data = match.end()
             end = data + int(match[1], 16)

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from ..request import Request
 from ..settings import Settings
-from .deflate import Deflate, negotiate
 from .events import Event, Waiting
 from .fields import Field
-from .frames import Frames, MessageLimits
 from .handshake import accept_lines
 from .http1 import Http1, Peer
 from .scanner import Limits
+
+if TYPE_CHECKING:
+    from .frames import Frames
 
 __all__ = ["Session"]
 
@@ -80,6 +82,10 @@ class Session:
 
         The HTTP half ends here: a connection that may stay open for days keeps nothing of it.
         """
+        # All of WebSocket is loaded with the first of them; `spare` does it in time.
+        from .deflate import Deflate, negotiate
+        from .frames import Frames, MessageLimits
+
         ended = self.http.peer_ended
         lines = [*accept_lines(request, subprotocol), *extra]
         agreement = negotiate(",".join(request.headers.getlist("sec-websocket-extensions"))) if compression else None

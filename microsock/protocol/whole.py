@@ -6,11 +6,13 @@ One object for each request, from its head to the end of its answer; an idle con
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import h11
+from typing import TYPE_CHECKING
 
 from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
 from .fields import AnswerHead, Field
+
+if TYPE_CHECKING:
+    import h11
 
 __all__ = ["Whole"]
 
@@ -21,6 +23,10 @@ class Whole:
     __slots__ = ("_h11",)
 
     def __init__(self) -> None:
+        # Not with this module: most requests never come here. `spare` has it loaded in time.
+        global h11
+        import h11
+
         self._h11 = h11.Connection(h11.SERVER)
 
     # In.

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import cast
 
 from ..errors import BadSetting, MicrosockError
-from .preforked import Preforked, count_of
 from .protocol import Runner, Task
-from .sequential import Sequential
 
 __all__ = ["runner_for"]
 
-_OURS: dict[str, Callable[[], Runner]] = {"sequential": Sequential, "preforked": Preforked}
+
+# Imported when they are chosen: what keeps several processes is more than all that one needs to serve.
+
+
+def _sequential() -> Runner:
+    from .sequential import Sequential
+
+    return Sequential()
+
+
+def _preforked() -> Runner:
+    from .preforked import Preforked
+
+    return Preforked()
+
+
+_OURS: dict[str, Callable[[], Runner]] = {"sequential": _sequential, "preforked": _preforked}
 
 
 def runner_for(task: Task, name: str | None = None) -> Runner:
@@ -25,7 +38,7 @@ def runner_for(task: Task, name: str | None = None) -> Runner:
 
     Raises ``BadSetting`` for what there is not, and for several workers where one is all there can be.
     """
-    several = count_of(task.settings().workers) > 1
+    several = _are_several(task.settings().workers)
     if name is None:
         name = "preforked" if several else "sequential"
     elif name == "sequential" and several and "workers" in {**task.flags, **task.keywords}:
@@ -33,10 +46,20 @@ def runner_for(task: Task, name: str | None = None) -> Runner:
     return _OURS[name]() if name in _OURS else _theirs(name)
 
 
+def _are_several(workers: int | str) -> bool:
+    if workers == 1:
+        return False
+    from .preforked import count_of
+
+    return count_of(workers) > 1
+
+
 def _theirs(name: str) -> Runner:
     module, _, attribute = name.partition(":")
     if not module or not attribute:
         raise BadSetting(f"runner is {name!r}; expected 'sequential', 'preforked' or 'module:Class'")
+    import importlib
+
     try:
         made = getattr(importlib.import_module(module), attribute)()
     except MicrosockError:

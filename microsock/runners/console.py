@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import re
@@ -11,7 +10,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from ..adapters.logfiles import configure_logging, reopen_logs
 from ..app import App
 from ..server.server import Server
 from ..settings import Settings
@@ -19,8 +17,15 @@ from ..settings import Settings
 __all__ = ["announce", "console", "open_standard_streams", "reopen_logs", "summary", "version", "write_banner"]
 
 # The status of a dev line stands before size and time, behind what the client has written.
-_STATUS = re.compile(r"\d{3}(?= \d+B \d+\.\dms$)")
+_STATUS = r"\d{3}(?= \d+B \d+\.\dms$)"
 _COLOURS = {"2": 32, "3": 36, "4": 33, "5": 31}
+
+
+def reopen_logs() -> None:
+    """Open every log file anew under its name, after somebody has moved it away."""
+    from ..adapters import logfiles
+
+    logfiles.reopen_logs()
 
 
 def open_standard_streams() -> None:
@@ -40,7 +45,7 @@ def open_standard_streams() -> None:
 
 def version() -> str:
     """The version of this package."""
-    return str(importlib.import_module(__name__.partition(".")[0]).__version__)
+    return str(sys.modules[__name__.partition(".")[0]].__version__)
 
 
 def summary(app: App) -> str:
@@ -69,6 +74,8 @@ def console(settings: Settings) -> Iterator[None]:
     Without that file, a program that has set up logging keeps its own way. Raises ``BadSetting`` for a bad one.
     """
     if settings.log_config is not None:
+        from ..adapters.logfiles import configure_logging
+
         configure_logging(settings.log_config)
         yield
         return
@@ -108,7 +115,7 @@ class _Coloured(logging.Formatter):
     """Access lines of the ``dev`` format with the status in a colour: green, cyan, yellow and red for 2xx to 5xx."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _STATUS.sub(_painted, super().format(record))
+        return re.compile(_STATUS).sub(_painted, super().format(record))
 
 
 def _painted(status: re.Match[str]) -> str:

@@ -17,7 +17,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
+
+from ..startup import NamedTuple
 
 __all__ = ["Seat", "fork_worker", "how_it_ended", "send_signal"]
 

@@ -5,7 +5,9 @@ Knows no process: only numbers of workers, and what has happened to them.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from ..startup import NamedTuple
 
 __all__ = ["Closable", "Failure", "Household", "Ready"]
 

@@ -6,7 +6,6 @@ The parent does not import the app, unless whoever started it had the app alread
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import os
 import secrets
@@ -21,6 +20,7 @@ from ..adapters.redis_client import redis_place
 from ..app import App
 from ..errors import SetupError
 from ..relay import Relay
+from ..server import spare
 from ..server.binding import Bound, bind_all
 from ..server.certificates import Certificates
 from ..server.elsewhere import check_places
@@ -71,8 +71,8 @@ def run_workers(
     Raises ``SetupError`` if no worker begins, ``KeyboardInterrupt`` at a second SIGINT.
     """
     if count_of(settings.workers) < _AT_LEAST:
-        settings = dataclasses.replace(settings, workers=_AT_LEAST)
-    task = Task(lambda: app, flags=dataclasses.asdict(settings), app=app)
+        settings = settings._replace(workers=_AT_LEAST)
+    task = Task(lambda: app, flags=settings._asdict(), app=app)
     status, failure = _serve(task, settings, bound, quiet=True, running=running)
     if failure is not None:
         raise SetupError("\n".join(filter(None, failure)))
@@ -130,6 +130,8 @@ class _House(Household):
     ) -> None:
         workers = count_of(settings.workers)
         capacity = capacity_for(workers)
+        # The workers have it from here, and share its memory.
+        spare.load(websockets=True)
         self._task = task
         self._bound = bound
         self._logs = logs
@@ -181,7 +183,7 @@ class _House(Household):
         self.release()
 
     def _work(self, seat: Seat) -> int:
-        parts = dataclasses.replace(self.parts, slot=self._slots[seat.number])
+        parts = self.parts._replace(slot=self._slots[seat.number])
         return work(self._task, self._bound, parts, self.life, seat, quiet=self._quiet)
 
     def _overrun(self, number: int) -> None:

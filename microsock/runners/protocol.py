@@ -6,24 +6,25 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from ..app import App
 from ..server.server import Server
 from ..settings import Settings, from_environment, resolve
+from ..startup import NamedTuple
 
 __all__ = ["Runner", "Task"]
 
 
 def _traceback(error: BaseException) -> str:
+    import traceback  # where an app cannot be loaded
+
     return "".join(traceback.format_exception(error)).rstrip()
 
 
-@dataclass
-class Task:
+class Task(NamedTuple):
     """What is to be served, and where.
 
     Fields:
@@ -41,8 +42,8 @@ class Task:
     name: str = ""
     binds: Sequence[str] = ("127.0.0.1",)
     port: int | None = None
-    flags: Mapping[str, object] = field(default_factory=dict)
-    keywords: Mapping[str, Any] = field(default_factory=dict)
+    flags: Mapping[str, object] = MappingProxyType({})
+    keywords: Mapping[str, Any] = MappingProxyType({})
     app: App | None = None
     explain: Callable[[BaseException], str] = _traceback
 

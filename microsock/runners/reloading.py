@@ -19,7 +19,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed
 from ..adapters.child import Child, Departure, Origin, fork
@@ -30,6 +29,7 @@ from ..server.elsewhere import check_places
 from ..server.server import Server
 from ..server.signals import caught_signals
 from ..server.wakeup import Wakeup
+from ..startup import NamedTuple
 from .console import console, reopen_logs, summary, write_banner
 from .protocol import Task
 from .reload_page import error_app

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+from ..startup import NamedTuple
 
 __all__ = ["Fate", "Member", "Plan", "Roster"]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..adapters.pidfile import pid_file
 from ..app import App
 from ..server.server import Server
 from ..server.signals import caught_signals
@@ -57,7 +57,7 @@ def run(
     with (
         Server(app, host, port, flags=flags, **settings) as server,
         console(server.settings),
-        pid_file(server.settings.pid_file),
+        _pid_file(server.settings.pid_file),
     ):
         # Announced from the loop: by then the start hooks have run, and a signal is an orderly end.
         server.post(partial(announce, server, name))
@@ -74,6 +74,14 @@ def run(
         except KeyboardInterrupt:
             return STOPPED_AT_ONCE
     return 0
+
+
+def _pid_file(path: str | None) -> contextlib.AbstractContextManager[None]:
+    if path is None:
+        return contextlib.nullcontext()
+    from ..adapters.pidfile import pid_file
+
+    return pid_file(path)
 
 
 def _signals(server: Server, notifier: Notifier) -> dict[signal.Signals, Callable[[int], object]]:

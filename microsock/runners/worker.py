@@ -6,7 +6,6 @@ Knows its parent only as the other end of a channel.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import logging
 import os
@@ -25,6 +24,7 @@ from ..server.service import Service
 from ..server.signals import caught_signals
 from ..settings import Settings, from_environment
 from ..site import Site
+from ..startup import NamedTuple
 from ..worker_bus import WorkerBus
 from . import words
 from .console import console, reopen_logs, summary
@@ -47,8 +47,7 @@ _OF_THE_PARENT = (
 )  # fmt: skip
 
 
-@dataclasses.dataclass(frozen=True)
-class Life:
+class Life(NamedTuple):
     """What tells this run of the server from others, the same for all its workers.
 
     Fields:
@@ -89,7 +88,7 @@ class _Worker:
         self._seat = seat
         self._life = life
         self._bus: WorkerBus | None = None
-        parts = dataclasses.replace(parts, worker=seat.number, workers=seat.workers, bus=self._make_bus)
+        parts = parts._replace(worker=seat.number, workers=seat.workers, bus=self._make_bus)
         self.service = Service(app, settings, bound, parts)
         loop = self.service.loop
         self._channel = Channel(seat.sock, loop, received=self._told, closed=self.service.stop_at_once)
@@ -193,7 +192,7 @@ def _settings(task: Task, app: App) -> tuple[Settings, list[str]]:
         for name in _OF_THE_PARENT
         if name in app.settings_given and name not in stronger and getattr(own, name) != getattr(parents, name)
     ]
-    return dataclasses.replace(own, **{name: getattr(parents, name) for name in _OF_THE_PARENT}), warnings
+    return own._replace(**{name: getattr(parents, name) for name in _OF_THE_PARENT}), warnings
 
 
 def _failed(task: Task, seat: Seat, error: SetupError) -> int:

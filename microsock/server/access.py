@@ -5,7 +5,6 @@ Formats what a site reports; where the lines go is for the handlers of the logge
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable
@@ -115,6 +114,8 @@ def _json(entry: AccessEntry, now: float) -> str:
         fields |= {"scheme": entry.request.scheme, "host": entry.request.host, "version": entry.request.http_version}
         fields |= {"referer": _header(entry, "referer"), "user_agent": _header(entry, "user-agent")}
     # Escaped to ASCII, in which nobody can write a line of their own.
+    import json
+
     return json.dumps(fields, separators=(",", ":"))
 
 

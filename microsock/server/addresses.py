@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from ..errors import BadSetting
 from ..request import Address
+from ..startup import NamedTuple
 
 __all__ = ["DEFAULT_PORT", "Inherited", "Place", "TcpPlace", "UnixPlace", "parse_address", "parse_addresses", "shown"]
 
 DEFAULT_PORT = 8080
 
-_PLAIN = re.compile(r"(?:\[(?P<bracketed>[^\[\]/]+)\]|(?P<host>[^:\[\]/\s]*))(?::(?P<port>[0-9]{1,5}))?")
-_BARE_IPV6 = re.compile(r"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%\w+)?")
-_SCHEME = re.compile(r"(?P<name>tcp|tls|ssl|fd)://|unix:(?://(?=/))?")
-_MODE = re.compile(r"(?P<path>.*)\?mode=(?P<mode>[0-7]{3,4})")
-_NAME = re.compile(r"[0-9]{1,9}|[^\x00-\x20/:\x7f]{1,255}")
+# Compiled where one is first needed, which most servers never come to; `re` keeps it.
+_PLAIN = r"(?:\[(?P<bracketed>[^\[\]/]+)\]|(?P<host>[^:\[\]/\s]*))(?::(?P<port>[0-9]{1,5}))?"
+_BARE_IPV6 = r"[0-9A-Fa-f.]*:[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*(?:%\w+)?"
+_SCHEME = r"(?P<name>tcp|tls|ssl|fd)://|unix:(?://(?=/))?"
+_MODE = r"(?P<path>.*)\?mode=(?P<mode>[0-7]{3,4})"
+_NAME = r"[0-9]{1,9}|[^\x00-\x20/:\x7f]{1,255}"
 # What sockaddr_un holds on Linux, less the NUL (unix(7)).
 _LONGEST_PATH = 107
 
@@ -68,7 +69,7 @@ def parse_address(text: str, port: int | None = None) -> Place:
     """
     if not isinstance(text, str):
         raise BadSetting(f"address {text!r} is not understood; expected a text")
-    scheme = _SCHEME.match(text)
+    scheme = re.compile(_SCHEME).match(text) if ":" in text else None
     rest = text[scheme.end() :] if scheme else text
     if scheme and scheme["name"] in (None, "fd"):
         if port is not None:
@@ -90,7 +91,7 @@ def shown(address: Address) -> str:
 
 
 def _unix(text: str, rest: str) -> UnixPlace:
-    with_mode = _MODE.fullmatch(rest)
+    with_mode = re.compile(_MODE).fullmatch(rest)
     path = with_mode["path"] if with_mode else rest
     if not path or "\0" in path or "?" in path:
         raise BadSetting(f"address {text!r} is not understood; expected unix:/path or unix:/path?mode=660")
@@ -100,15 +101,15 @@ def _unix(text: str, rest: str) -> UnixPlace:
 
 
 def _inherited(text: str, rest: str) -> Inherited:
-    if not _NAME.fullmatch(rest):
+    if not re.compile(_NAME).fullmatch(rest):
         raise BadSetting(f"address {text!r} is not understood; expected fd://3, or fd://name for a systemd socket")
     return Inherited(rest)
 
 
 def _split(text: str, plain: str) -> tuple[str, int | None]:
-    if _BARE_IPV6.fullmatch(plain):
+    if plain.count(":") > 1 and re.compile(_BARE_IPV6).fullmatch(plain):
         return plain, None
-    match = _PLAIN.fullmatch(plain)
+    match = re.compile(_PLAIN).fullmatch(plain)
     if match is None or not plain:
         raise BadSetting(
             f"address {text!r} is not understood; expected host, host:port, :port, [::1]:port, tcp://host:port, "

@@ -11,19 +11,20 @@ import logging
 import os
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from ..adapters.freeing import mark_as_server
-from ..adapters.ports import holder_of
+from ..adapters.mark import mark_as_server
 from ..errors import BadSetting, BindError, PortInUseError, SetupError
 from ..request import Address
 from ..settings import Settings
+from ..startup import NamedTuple
 from .addresses import Inherited, Place, TcpPlace, UnixPlace, parse_addresses, shown
-from .certificates import Certificates
 from .options import NO_OPTIONS, Options
 from .systemd import descriptor_of
-from .unixsocket import Claim, bind_unix
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
+    from .unixsocket import Claim
 
 __all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "stream_socket"]
 
@@ -37,7 +38,6 @@ _ABSENT = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 Candidate = tuple[socket.AddressFamily, str]
 
 
-@dataclass(slots=True)
 class Bound:
     """One listening socket; several belong to one server.
 
@@ -47,11 +47,14 @@ class Bound:
         claim: the path of a Unix socket, for whoever must remove it.
     """
 
-    sock: socket.socket
-    certificates: Certificates | None = None
-    claim: Claim | None = None
+    __slots__ = ("certificates", "claim", "sock")
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self, sock: socket.socket, certificates: Certificates | None = None, claim: Claim | None = None
+    ) -> None:
+        self.sock = sock
+        self.certificates = certificates
+        self.claim = claim
         # So that ``free_port_if_stuck`` knows us from other programs.
         mark_as_server()
 
@@ -119,7 +122,7 @@ def stream_socket(sock: socket.socket) -> socket.socket:
 def bound_to(sock: socket.socket, settings: Settings, options: Options = NO_OPTIONS) -> Bound:
     """A socket that the caller has bound already, made to listen. Raises ``BindError`` if it cannot."""
     tls = settings.ssl_certfile is not None and sock.family != socket.AF_UNIX
-    bound = Bound(sock, Certificates(settings, options) if tls else None)
+    bound = Bound(sock, _read(settings, options) if tls else None)
     sock.setblocking(False)
     try:
         sock.listen(settings.backlog)
@@ -154,7 +157,7 @@ def bind(address: Address, backlog: int, *, reuse_port: bool = False, ipv6_only:
 
 def _certificates(places: Sequence[Place], settings: Settings, options: Options) -> Certificates | None:
     if settings.ssl_certfile is not None:
-        return Certificates(settings, options)
+        return _read(settings, options)
     tls = next((place for place in places if isinstance(place, TcpPlace) and place.tls), None)
     if tls is not None:
         where = shown(Address(tls.host, tls.port))
@@ -164,8 +167,18 @@ def _certificates(places: Sequence[Place], settings: Settings, options: Options)
     return None
 
 
+def _read(settings: Settings, options: Options) -> Certificates:
+    # OpenSSL is loaded for those who use it; and what the first handshake needs, before there is one.
+    from . import tls  # noqa: F401
+    from .certificates import Certificates
+
+    return Certificates(settings, options)
+
+
 def _bind_place(place: Place, settings: Settings, options: Options) -> list[Bound]:
     if isinstance(place, UnixPlace):
+        from .unixsocket import bind_unix
+
         sock, claim = bind_unix(place.path, place.mode, settings.backlog)
         return [Bound(sock, claim=claim)]
     if isinstance(place, Inherited):
@@ -196,8 +209,10 @@ def _inherit(place: Inherited, backlog: int) -> socket.socket:
 
 
 def _resolve(address: Address) -> list[Candidate]:
+    # As bytes where it is plain ASCII: a text would have Python load the tables of international names.
+    host: str | bytes = address.host.encode() if address.host.isascii() else address.host
     try:
-        found = socket.getaddrinfo(address.host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError) as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else error
         raise BindError(f"cannot listen on {shown(address)}: the name does not resolve ({reason})") from error
@@ -253,6 +268,8 @@ def _bind_one(family: socket.AddressFamily, address: Address, manner: _Manner) -
 
 def _bind_error(address: Address, error: OSError) -> BindError:
     if error.errno == errno.EADDRINUSE:
+        from ..adapters.ports import holder_of  # the start ends here
+
         holder = holder_of(address.host, address.port)
         failure: BindError = PortInUseError(f"{shown(address)} is in use" + (f" by {holder}" if holder else ""))
     elif error.errno == errno.EACCES:

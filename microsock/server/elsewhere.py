@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..limits import MemoryStore, Store
 from ..settings import Settings
 from .loop import Loop
 from .parts import Parts
 
 if TYPE_CHECKING:
     from ..bus import Bus
+    from ..limits import Store
     from ..site import Site
 
 __all__ = ["Shared", "check_places"]
@@ -73,6 +73,7 @@ class Shared:
             return local
         from ..adapters.redis_client import redis_place
         from ..adapters.redis_store import RedisStore
+        from ..limits import MemoryStore
 
         place = redis_place("rate_limit_store", settings.rate_limit_store)
         local = local or MemoryStore(self._loop.timers.now)

@@ -12,12 +12,14 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from sys import intern
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..request import Address
 from .binding import Bound
-from .certificates import Certificates
 from .loop import Loop
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
 
 __all__ = ["UNIX_CLIENT", "Listener", "client_address", "connection_limit"]
 

@@ -5,14 +5,12 @@ Values in, values out: no file is read and no socket touched.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import NamedTuple
 
 from ..errors import BadSetting
 from ..settings import checked
+from ..startup import NamedTuple
 
 __all__ = ["NO_OPTIONS", "KeyPair", "Options", "parse_options"]
 
@@ -25,8 +23,7 @@ class KeyPair(NamedTuple):
     password: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What ``options=`` says.
 
     Attributes:
@@ -37,10 +34,10 @@ class Options:
         verify_peer: whether clients must show a certificate; None: if ``ssl_ca_certs`` is set.
     """
 
-    settings: Mapping[str, object] = field(default_factory=lambda: MappingProxyType({}))
+    settings: Mapping[str, object] = MappingProxyType({})
     ipv6_only: bool = True
     ciphers: str | None = None
-    names: Mapping[str, KeyPair] = field(default_factory=lambda: MappingProxyType({}))
+    names: Mapping[str, KeyPair] = MappingProxyType({})
     verify_peer: bool | None = None
 
 
@@ -90,6 +87,8 @@ def parse_options(options: Mapping[str, object] | None) -> Options:
 
 def _take(values: dict[str, object], name: str, value: object, known: Mapping[str, str], where: str) -> None:
     if name not in known:
+        import difflib  # for a misspelt name only, which ends the start
+
         near = difflib.get_close_matches(str(name), known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known, key=str.lower))}"
         raise BadSetting(f"unknown option {name!r} in {where}; {hint}")

@@ -5,12 +5,10 @@ Made by whoever starts the service. What lies in shared memory is made before th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..adapters.board import shared_board
-from ..adapters.shared_limits import SharedClients, SharedStore
+from ..startup import NamedTuple
 
 if TYPE_CHECKING:
     from ..board import Board
@@ -24,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Parts"]
 
 
-@dataclass
-class Parts:
+class Parts(NamedTuple):
     """The defaults are those of a process that serves alone.
 
     Fields:
@@ -46,7 +43,7 @@ class Parts:
     clients: ClientTable | None = None
     board: Board | None = None
     slot: int = -1
-    at_end: list[Callable[[], object]] = field(default_factory=list)
+    at_end: Sequence[Callable[[], object]] = ()
 
     @classmethod
     def for_workers(cls, settings: Settings, capacity: int) -> Parts:
@@ -56,12 +53,15 @@ class Parts:
             settings: the parent's.
             capacity: how many processes there may be at once, those that are leaving included.
         """
+        # A process that serves alone shares nothing.
+        from ..adapters.board import shared_board
+        from ..adapters.shared_limits import SharedClients, SharedStore
+
         store, clients = SharedStore(), SharedClients()
-        parts = cls(board=shared_board(capacity), limits=lambda loop: store, clients=clients)
-        parts.at_end += [store.close, clients.close]
-        return parts
+        at_end = (clients.close, store.close)
+        return cls(board=shared_board(capacity), limits=lambda loop: store, clients=clients, at_end=at_end)
 
     def close(self) -> None:
         """Give up what was made by ``for_workers``; in the parent, once the last worker has ended."""
-        while self.at_end:
-            self.at_end.pop()()
+        for call in self.at_end:
+            call()

@@ -8,12 +8,15 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..request import Address
-from .certificates import Certificates
 from .loop import Loop
 from .sockets import SocketTransport
-from .tls import Handshake, TlsTransport
+
+if TYPE_CHECKING:
+    from .certificates import Certificates
+    from .tls import Handshake, TlsTransport
 
 __all__ = ["Reception"]
 
@@ -56,6 +59,8 @@ class Reception:
         if certificates is None:
             self._let_in(SocketTransport(sock, self._loop), client, "http")
             return
+        from .tls import Handshake  # loaded with the certificates
+
         done = partial(self._shaken, client)
         try:
             handshake = Handshake(sock, certificates.context, self._loop, seconds=self._tls_timeout, done=done)

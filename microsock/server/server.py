@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import math
 import os
 import signal
@@ -14,7 +13,6 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -27,7 +25,6 @@ from ..settings import Settings, checked, from_environment, resolve
 from .addresses import Place, TcpPlace, UnixPlace, parse_addresses, shown
 from .binding import Bound, address_of, bind_places, bound_to, stream_socket
 from .commands import ServerCommands
-from .dump import dump
 from .elsewhere import check_places
 from .options import Options, parse_options
 from .service import Service
@@ -238,7 +235,7 @@ class Server:
         """Set the deadlines of an idle connection and of a request's head, for connections from now on."""
         total = seconds + microseconds / 1_000_000
         given = {"keep_alive_timeout": total, "head_timeout": total}
-        self.settings = resolve(given, dataclasses.asdict(self.settings))
+        self.settings = resolve(given, self.settings._asdict())
         if self._service is not None:
             self._service.site.settings = self.settings
         return self
@@ -249,14 +246,14 @@ class Server:
         Raises ``BadSetting``.
         """
         rate = parse_rate(checked("rate_limit", (max_requests, time_window)))
-        self.settings = dataclasses.replace(self.settings, rate_limit=rate)
+        self.settings = self.settings._replace(rate_limit=rate)
         if self._service is not None:
             self._service.site.set_gate(rate)
         return self
 
     def set_max_processes(self, processes: int) -> Self:
         """How many workers ``run(simultaneous=True)`` has: the setting ``workers``. Raises ``BadSetting`` under 1."""
-        self.settings = dataclasses.replace(self.settings, workers=checked("workers", processes))  # type: ignore[arg-type]
+        self.settings = self.settings._replace(workers=checked("workers", processes))  # type: ignore[arg-type]
         return self
 
     def listen_for_commands(self, reload: Callable[[], str] | None = None, *, by_default: bool = True) -> None:
@@ -279,6 +276,8 @@ class Server:
 
     def dump(self) -> str:
         """What it is in the middle of, as text for a log. For the thread that serves, before or between its turns."""
+        from .dump import dump  # loaded in time, see ``spare``
+
         return dump(self._started())
 
     def _end_at_exit(self) -> None:
@@ -397,4 +396,4 @@ def _joined(settings: Mapping[str, object], options: Options) -> dict[str, objec
 def _intended(place: Place) -> Address:
     if isinstance(place, TcpPlace):
         return Address(place.host, place.port)
-    return Address(str(Path(place.path).absolute()) if isinstance(place, UnixPlace) else f"fd://{place.name}", 0)
+    return Address(os.path.abspath(place.path) if isinstance(place, UnixPlace) else f"fd://{place.name}", 0)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..adapters.threads import ThreadPool
 from ..app import App
@@ -19,12 +19,12 @@ from ..errors import BadSetting, SetupError
 from ..request import Address
 from ..settings import Settings
 from ..site import Site
+from . import spare
 from .access import AccessLog
 from .binding import Bound
 from .connection import Connection
 from .dates import HttpDate
 from .elsewhere import Shared
-from .leaving import Leaving
 from .listener import Listener, connection_limit
 from .loop import Loop
 from .parts import Parts
@@ -32,6 +32,9 @@ from .reception import Reception
 from .sockets import SocketTransport
 from .systemd import Notifier
 from .watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from .leaving import Leaving
 
 __all__ = ["Service"]
 
@@ -62,7 +65,7 @@ class Service:
             post=self.loop.post,
             on_loop=self.loop.in_turn,
             executor=(pool := ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver)),
-            new_id=partial(secrets.token_hex, 8),
+            new_id=_new_id,
             http_date=HttpDate(),
             access=AccessLog(settings.access_log_format) if settings.access_log else None,
             bus=self._shared.bus,
@@ -90,6 +93,7 @@ class Service:
         )
         self.finished = False
         self._opened = False
+        self._spare_is_due = False
         self._leaving: Leaving | None = None
         self._notifier: Notifier | None = None
         self._connections: set[Connection] = set()
@@ -137,6 +141,8 @@ class Service:
         """
         if self.site.draining:
             return
+        from .leaving import Leaving  # only workers leave, and their parent has loaded it
+
         # What waits in the backlog is the others' to accept.
         self.listener.close()
         self.site.draining = self.site.leaving = True
@@ -195,10 +201,21 @@ class Service:
             self.site.app.detach(self.site)
             raise SetupError(f"on_start raised {type(error).__name__}: {error}") from error
         self.watchdog.start()
+        self.loop.timers.call_at(self.loop.timers.now() + spare.SECONDS, self._load_spare)
+        self._spare_is_due = True
         if self.parts.bus is not None:
             # Late is better than never: without a welcome in time, history and retained values come when they come.
             self.loop.timers.call_at(self.loop.timers.now() + _WELCOME_SECONDS, self.listener.begin)
             self.site.bus.when_ready(self.listener.begin)
+
+    def _load_spare(self) -> None:
+        self._spare_is_due = False
+        try:
+            spare.load(bool(self.site.app.router.websockets) and self.site.settings.websocket)
+        except OSError as error:
+            # The app itself may have used up all descriptors.
+            logger.warning("cannot load what some requests need: %s; trying again", error.strerror)
+            self.loop.timers.call_at(self.loop.timers.now() + 1.0, self._load_spare)
 
     def _welcome(self, transport: SocketTransport, client: Address, scheme: str) -> None:
         connection = Connection(
@@ -211,6 +228,8 @@ class Service:
         )
         transport.handler = connection
         self._connections.add(connection)
+        if self._spare_is_due and len(self._connections) >= spare.CONNECTIONS:
+            self._load_spare()
         if self.site.draining:
             connection.drain()
 
@@ -285,6 +304,11 @@ def _board_and_slot(parts: Parts, now: Callable[[], float]) -> tuple[Board, int]
         return parts.board, parts.slot
     board = private_board(now)
     return board, board.claim(parts.worker)
+
+
+def _new_id() -> str:
+    # As `secrets.token_hex(8)`, which loads OpenSSL for it.
+    return os.urandom(8).hex()
 
 
 def _keep_heap() -> None:

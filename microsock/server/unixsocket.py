@@ -14,9 +14,9 @@ import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ..errors import BindError, PortInUseError
+from ..startup import NamedTuple
 
 __all__ = ["Claim", "bind_unix"]
 

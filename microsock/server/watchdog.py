@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType, FrameType
 
 from ..tally import Cell, Tally
@@ -33,8 +33,8 @@ _AGAIN = 10.0
 _MOST_FRAMES = 40
 # It ends at once, unless what it writes its log to takes nothing.
 _JOIN_SECONDS = 1.0
-_PACKAGE = str(Path(__file__).parent.parent) + "/"
-_STANDARD = str(Path(traceback.__file__).parent) + "/"
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + "/"
+_STANDARD = os.path.dirname(traceback.__file__) + "/"
 
 
 class Watchdog:

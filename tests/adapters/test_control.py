@@ -57,10 +57,11 @@ class Place:
     """A control server on a loop whose turns a thread takes while a client waits."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.clock = 0.0
         self.loop = Loop(lambda: self.clock)
         self.commands = Obeys()
-        self.server = ControlServer(path, self.loop, self.commands, max_message_size=1000)
+        self.server = ControlServer(str(path), self.loop, self.commands, max_message_size=1000)
 
     def during(self, call: Callable[[], object]) -> object:
         """What a call in another thread gives while the loop turns here."""
@@ -89,7 +90,7 @@ class Place:
     def _talk(self, line: bytes) -> bytes:
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(DEADLINE)
-            sock.connect(str(self.server.path))
+            sock.connect(str(self.path))
             sock.sendall(line)
             return b"".join(iter(lambda: sock.recv(65536), b""))
 
@@ -110,7 +111,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
     [("grüß dich", "grüß dich"), (b"\x00\xff", b"\x00\xff"), ({"a": 1}, '{"a":1}'), ([1, "b"], '[1,"b"]')],
 )
 def test_what_is_published_arrives_as_a_message_would(place: Place, data: object, arrives: object) -> None:
-    place.during(lambda: control_client.publish("news", data, place.server.path, retain=True))  # type: ignore[arg-type]
+    place.during(lambda: control_client.publish("news", data, place.path, retain=True))  # type: ignore[arg-type]
     assert place.commands.told == [("publish", "news", arrives, True)]
 
 
@@ -122,7 +123,7 @@ def test_what_cannot_be_published_is_refused_before_anybody_is_asked(tmp_path: P
 def test_a_server_that_is_behind_says_so(place: Place) -> None:
     place.commands.error = Overloaded("too far behind")
     with pytest.raises(Overloaded, match="too far behind"):
-        place.during(lambda: control_client.publish("news", "x", place.server.path))
+        place.during(lambda: control_client.publish("news", "x", place.path))
 
 
 def test_an_error_of_the_server_is_the_clients_too_and_is_logged(
@@ -130,18 +131,18 @@ def test_an_error_of_the_server_is_the_clients_too_and_is_logged(
 ) -> None:
     place.commands.error = ZeroDivisionError("oh")
     with pytest.raises(MicrosockError, match="ZeroDivisionError: oh"):
-        place.during(lambda: control_client.publish("news", "x", place.server.path))
+        place.during(lambda: control_client.publish("news", "x", place.path))
     assert "error in a command" in caplog.text
 
 
 def test_a_message_over_the_limit_is_refused_by_its_bytes(place: Place) -> None:
-    place.during(lambda: control_client.publish("news", "x" * 1000, place.server.path))
+    place.during(lambda: control_client.publish("news", "x" * 1000, place.path))
     with pytest.raises(ValueError, match="larger than max_message_size"):
-        place.during(lambda: control_client.publish("news", "ü" * 501, place.server.path))
+        place.during(lambda: control_client.publish("news", "ü" * 501, place.path))
 
 
 def test_status_reload_and_stop_give_their_answers(place: Place) -> None:
-    path = place.server.path
+    path = place.path
     assert place.during(lambda: control_client.status(path)) == {"connections": 3}
     assert place.during(lambda: control_client.reload(path)) == "everything"
     assert place.during(lambda: control_client.stop(path)) == os.getpid()
@@ -151,7 +152,7 @@ def test_status_reload_and_stop_give_their_answers(place: Place) -> None:
 
 def test_it_stops_even_if_nobody_waits_for_the_answer(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.connect(str(place.server.path))
+        sock.connect(str(place.path))
         sock.sendall(b'{"command": "stop"}\n')
     for _ in range(5):
         place.loop.step(0)
@@ -198,7 +199,7 @@ def test_a_lone_surrogate_is_refused(place: Place) -> None:
 def test_a_client_that_says_nothing_is_hung_up_on_after_five_seconds(place: Place) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(DEADLINE)
-        sock.connect(str(place.server.path))
+        sock.connect(str(place.path))
         place.loop.step(0)
         sock.sendall(b'{"comm')
         place.clock = 4.9
@@ -217,7 +218,7 @@ def test_no_more_than_32_are_heard_at_a_time(place: Place) -> None:
     socks = []
     for _ in range(40):
         socks.append(socket.socket(socket.AF_UNIX))
-        socks[-1].connect(str(place.server.path))
+        socks[-1].connect(str(place.path))
         place.loop.step(0)
     hung_up = 0
     for sock in socks:
@@ -232,8 +233,8 @@ def test_no_more_than_32_are_heard_at_a_time(place: Place) -> None:
 
 
 def test_the_socket_is_its_users_alone(place: Place) -> None:
-    assert stat.S_IMODE(place.server.path.stat().st_mode) == 0o600
-    assert os.listdir(place.server.path.parent) == ["control.sock"]  # noqa: PTH208
+    assert stat.S_IMODE(place.path.stat().st_mode) == 0o600
+    assert os.listdir(place.path.parent) == ["control.sock"]  # noqa: PTH208
 
 
 def test_another_user_is_not_heard_even_where_the_file_lets_him() -> None:
@@ -242,8 +243,8 @@ def test_another_user_is_not_heard_even_where_the_file_lets_him() -> None:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         place = Place(Path(folder, "control.sock"))
-        place.server.path.chmod(0o666)
-        heard = [place.during(partial(stranger_asks, place.server.path, user)) for user in (65534, 0)]
+        place.path.chmod(0o666)
+        heard = [place.during(partial(stranger_asks, place.path, user)) for user in (65534, 0)]
         place.server.close()
         place.loop.close()
     assert heard == ["", '{"ok": true, "status": {"connections": 3}}\n']
@@ -268,7 +269,7 @@ with socket.socket(socket.AF_UNIX) as sock:
 def test_it_takes_its_file_away_at_the_end(place: Place) -> None:
     place.server.close()
     place.server.close()
-    assert not place.server.path.exists()
+    assert not place.path.exists()
 
 
 def test_the_place_of_a_server_that_died_is_taken_over(tmp_path: Path) -> None:
@@ -284,36 +285,37 @@ def test_the_place_of_a_server_that_died_is_taken_over(tmp_path: Path) -> None:
 
 def test_the_place_of_a_server_that_lives_is_not_taken(place: Place) -> None:
     with pytest.raises(BindError, match="another server listens for commands at"):
-        ControlServer(place.server.path, place.loop, place.commands)
-    assert place.during(lambda: control_client.status(place.server.path)) == {"connections": 3}
+        ControlServer(str(place.path), place.loop, place.commands)
+    assert place.during(lambda: control_client.status(place.path)) == {"connections": 3}
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path, place: Place) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("precious")
     with pytest.raises(BindError, match="cannot listen for commands at"):
-        ControlServer(path, place.loop, place.commands)
+        ControlServer(str(path), place.loop, place.commands)
     assert path.read_text() == "precious"
 
 
 def test_a_path_that_cannot_be_is_a_bind_error(tmp_path: Path, place: Place) -> None:
     for path in (tmp_path / "no" / "such" / "folder.sock", tmp_path / ("x" * 120)):
         with pytest.raises(BindError, match="cannot listen for commands at"):
-            ControlServer(path, place.loop, place.commands)
+            ControlServer(str(path), place.loop, place.commands)
 
 
 def test_another_servers_file_is_not_taken_away(place: Place) -> None:
-    place.server.path.unlink()
-    place.server.path.write_text("another's")
+    place.path.unlink()
+    place.path.write_text("another's")
     place.server.close()
-    assert place.server.path.read_text() == "another's"
+    assert place.path.read_text() == "another's"
 
 
 def test_a_worker_lets_go_of_it_without_a_trace(place: Place) -> None:
-    inherited = ControlServer(place.server.path.with_name("other.sock"), place.loop, place.commands)
+    path = place.path.with_name("other.sock")
+    inherited = ControlServer(str(path), place.loop, place.commands)
     inherited.leave_to_parent()
     inherited.close()
-    assert inherited.path.exists()
+    assert path.exists()
 
 
 def test_nobody_there_says_where_it_looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,9 +341,9 @@ def test_a_server_whose_loop_is_held_is_told_from_one_that_is_not_there(
 def test_the_settings_say_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert control_path("/run/c.sock", "/run/app.pid", 8080) == Path("/run/c.sock")
-    assert control_path(None, "/run/app.pid", 8080) == Path("/run/app.pid.sock")
-    assert control_path(None, None, 8080) == tmp_path / "microsock-8080.sock"
+    assert control_path("/run/c.sock", "/run/app.pid", 8080) == "/run/c.sock"
+    assert control_path(None, "/run/app.pid", 8080) == "/run/app.pid.sock"
+    assert control_path(None, None, 8080) == str(tmp_path / "microsock-8080.sock")
     assert control_path(None, None, 0) is None
 
 
@@ -349,8 +351,8 @@ def test_without_a_runtime_directory_it_lies_in_one_of_the_users_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    path = path_of_port(8080)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    path = Path(path_of_port(8080))
     assert path == tmp_path / f"microsock-{os.geteuid()}" / "microsock-8080.sock"
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -358,9 +360,9 @@ def test_without_a_runtime_directory_it_lies_in_one_of_the_users_own(
 def test_a_server_outside_of_a_session_is_found_from_within_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-    place = Place(path_of_port(8080))
+    place = Place(Path(path_of_port(8080)))
     (tmp_path / "session").mkdir(0o700)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
     assert place.during(lambda: control_client.status(8080)) == {"connections": 3}
@@ -374,14 +376,14 @@ def test_a_server_outside_of_a_session_is_found_from_within_one(
 def test_a_directory_that_others_may_write_to_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], object]
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     prepare(tmp_path / f"microsock-{os.geteuid()}")
     with pytest.raises(MicrosockError, match="not a directory of this user's alone"):
         own_directory()
 
 
 def test_a_link_that_another_user_left_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "elsewhere").mkdir(0o700)
     (tmp_path / f"microsock-{os.geteuid()}").symlink_to("elsewhere")
     with pytest.raises(MicrosockError, match="not a directory of this user's alone"):

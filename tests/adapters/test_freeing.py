@@ -13,6 +13,7 @@ import pytest
 
 from microsock import BadSetting, BindError, free_port_if_stuck, is_port_free
 from microsock.adapters import freeing
+from microsock.adapters.mark import mark_as_server
 from microsock.adapters.ports import listening_on
 from microsock.adapters.processes import begun
 
@@ -189,7 +190,7 @@ def test_whose_sockets_cannot_be_seen_is_told_by_the_user(
 
 def test_this_process_and_its_ancestors_are_never_ended(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        freeing.mark_as_server()
+        mark_as_server()
         assert not free_port_if_stuck(sock.getsockname()[1], kill=True)
     assert "to which this process belongs" in caplog.text
     child = "import sys, microsock; print(microsock.free_port_if_stuck({port}, timeout=1, kill=True), flush=True)"

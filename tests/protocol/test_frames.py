@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from microsock.protocol.codec import message_frame
 from microsock.protocol.deflate import Agreement, Deflate
 from microsock.protocol.events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived, Waiting
-from microsock.protocol.frames import Frames, MessageLimits, message_frame
+from microsock.protocol.frames import Frames, MessageLimits
 from microsock.testing import Frame, build_frame, read_frames
 from microsock.testing.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
 

@@ -11,7 +11,6 @@ import pytest
 
 from microsock.errors import BindError, PortInUseError
 from microsock.request import Address
-from microsock.server import binding
 from microsock.server.binding import bind
 
 pytestmark = pytest.mark.server
@@ -88,7 +87,7 @@ def test_a_port_in_use_names_its_holder() -> None:
 
 
 def test_a_holder_that_cannot_be_known_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binding, "holder_of", lambda host, port: None)
+    monkeypatch.setattr("microsock.adapters.ports.holder_of", lambda host, port: None)
     with bound("127.0.0.1") as [sock], pytest.raises(PortInUseError, match=r"is in use$"):
         bind(Address(*sock.getsockname()), 16)
 

@@ -91,6 +91,18 @@ def test_more_clients_than_descriptors(arguments: list[str], message: str, tmp_p
     assert used <= 0.25, f"{used:.2f} s of CPU in {seconds:.1f} s"
 
 
+def test_what_h11_reads_is_answered_though_no_descriptor_is_left_to_load_it(tmp_path: Path) -> None:
+    with server_with_64_descriptors(tmp_path, "--max-connections", "1000") as (process, port):
+        clients = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(CLIENTS)]
+        assert process.stderr is not None
+        assert "Too many open files" in process.stderr.readline()
+        # HTTP/1.0 is not ordinary; the first request of all here is one.
+        clients[0].sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+        assert clients[0].recv(65536).endswith(b"PONG")
+        for client in clients:
+            client.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

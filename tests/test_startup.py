@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import gc
+import pickle
+from typing import Generic, TypeVar, get_type_hints
+
+import pytest
+
+from microsock.startup import NamedTuple, uncollected
+
+T = TypeVar("T")
+
+
+class Point(NamedTuple):
+    """Somewhere."""
+
+    x: int
+    y: int = 2
+
+    @property
+    def total(self) -> int:
+        return self.x + self.y
+
+
+class Empty(NamedTuple):
+    """Nothing."""
+
+
+class Box(NamedTuple, Generic[T]):
+    held: T
+    name: str = ""
+
+
+def test_a_named_tuple_is_as_that_of_typing() -> None:
+    point = Point(1)
+    assert point == (1, 2) == Point(x=1, y=2)
+    assert repr(point) == "Point(x=1, y=2)"
+    assert point._replace(y=5).total == 6
+    assert type(point._replace(y=5)) is Point
+    assert point._asdict() == {"x": 1, "y": 2}
+    assert Point._fields == ("x", "y")
+    assert Point.__doc__ == "Somewhere."
+    assert get_type_hints(Point) == {"x": int, "y": int}
+    assert pickle.loads(pickle.dumps(point)) == point
+    assert not hasattr(point, "__dict__")
+    match point:
+        case Point(x, y):
+            assert (x, y) == (1, 2)
+    with pytest.raises(TypeError):
+        Point()  # type: ignore[call-arg]
+    with pytest.raises(AttributeError):
+        point.x = 3  # type: ignore[misc]
+
+
+def test_one_may_have_no_fields_or_be_generic() -> None:
+    assert Empty() == ()
+    assert Box[int](3) == (3, "")
+    assert Box("a", "b").held == "a"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_what_collects_garbage_does_so_afterwards(collects: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(KeyError), uncollected():
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if before else gc.disable)()
