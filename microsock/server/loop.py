@@ -168,7 +168,11 @@ class Loop:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)
                     except Exception:
                         logger.exception("unexpected error in %r", watched)
-            return len(news) + self._run_timers() + (self._run_soon() if self._soon else 0)
+            count = len(news)
+            due = self.timers.soonest()
+            if due is not None and due <= self._now():
+                count += self._run_timers()
+            return count + self._run_soon() if self._soon else count
         finally:
             self._thread = None
             self.turn_began = math.inf
@@ -210,8 +214,11 @@ class Loop:
         if self._soon:
             return 0.0
         wait = _LONGEST_WAIT if timeout is None or timeout > _LONGEST_WAIT else timeout
-        due = self.timers.next_due()
-        return wait if due is None else max(0.0, min(wait, due - self._now()))
+        due = self.timers.soonest()
+        if due is None:
+            return wait
+        left = due - self._now()
+        return wait if left >= wait else left if left > 0.0 else 0.0
 
     def _run_timers(self) -> int:
         try:

@@ -66,7 +66,7 @@ class Service:
             on_loop=self.loop.in_turn,
             executor=(pool := ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver)),
             new_id=_new_id,
-            http_date=HttpDate(),
+            http_date=HttpDate().__call__,
             access=AccessLog(settings.access_log_format) if settings.access_log else None,
             bus=self._shared.bus,
             board=board,

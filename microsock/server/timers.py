@@ -69,6 +69,12 @@ class Timers:
             self._dead -= 1
         return self._heap[0][0] if self._heap else None
 
+    def soonest(self) -> float | None:
+        """``next_due`` without a look whether that call was cancelled; then it may come too early."""
+        if self._due:
+            return self._due[0].when
+        return self._heap[0][0] if self._heap else None
+
     def run_due(self) -> int:
         """Make the calls that are due now and give their number.
 

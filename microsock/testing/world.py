@@ -56,7 +56,7 @@ class World:
             workers,
             now=self.now,
             new_id=ids.__next__,
-            http_date=HttpDate(lambda: _BIRTHDAY + self._clock),
+            http_date=HttpDate(lambda: _BIRTHDAY + self._clock).__call__,
         )
         self.crew.start()
         self._first = self.crew.worker(1)
