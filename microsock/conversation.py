@@ -6,7 +6,7 @@ and no selector.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -38,7 +38,7 @@ class Wire(Protocol):
     def push(self, frame: bytes) -> None:
         """Queue bytes that are sent to many; as ``write``, with less to do."""
 
-    def write(self, chunks: list[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn."""
 
 

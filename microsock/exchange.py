@@ -105,8 +105,7 @@ class Exchange:
             return None
         raw, method, target, fields, host, length, closes = head
         body = data[len(raw) + 4 :]
-        client, scheme = http.peer
-        request = Request(method, target, fields, body, client, scheme, host)
+        request = Request(method, target, fields, body, http.client, http.scheme, host)
         self._note(request)
         match = site.app.match(request)
         route = match.route
@@ -199,7 +198,7 @@ class Exchange:
     # With debug on. Sizes, not contents: a log is no place for what a message or body says.
 
     def _log_and_handle(self, event: Event) -> None:
-        logger.debug("%s: %s", self.session.http.peer.client, event)
+        logger.debug("%s: %s", self.session.http.client, event)
         self._handle(event)
 
     def _log_and_hear(self, event: Event) -> None:
@@ -309,8 +308,8 @@ class Exchange:
         return self._site.settings.websocket and self._app.match_websocket(request).kind is Kind.FOUND
 
     def _refuse(self, event: RequestRefused) -> None:
-        peer = self.session.http.peer
-        request = event.request or Request("", "", client=peer.client, scheme=peer.scheme)
+        http = self.session.http
+        request = event.request or Request("", "", client=http.client, scheme=http.scheme)
         error = HTTPError(event.status, event.message)
         answer = self._answer_to(request)
         answer.respond(self._app.refuse(request, error))

@@ -51,14 +51,14 @@ class Http1:
 
     __slots__ = (
         "_body", "_buffer", "_empty_lines", "_framing", "_http_date", "_limits", "_out", "_request", "_scanner",
-        "_short", "_way", "last_answer", "peer", "peer_ended", "waiting",
+        "_short", "_way", "client", "last_answer", "peer_ended", "scheme", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes], short: bool = True) -> None:
         self.waiting = _IDLE
         self.last_answer = False
         """Whether the next answer is to close the connection."""
-        self.peer = peer
+        self.client, self.scheme = peer
         self.peer_ended = False
         """Whether the peer has ended its stream."""
         self._limits = limits
@@ -66,7 +66,7 @@ class Http1:
         # Bytes as they came where they are all there is; a bytearray once there is more to take in or to leave.
         self._buffer: bytes | bytearray = b""
         self._empty_lines = 0
-        self._out: list[bytes] = []
+        self._out: Sequence[bytes] = ()
         self._scanner: HeadScanner | None = None  # while a head is looked at
         self._short = short  # whether an ordinary request may take the short way
         self._way: Whole | Ordinary | None = None
@@ -160,7 +160,7 @@ class Http1:
         if framing.expects_continue:
             # Also when the body is here already: so the answer does not depend on how the network cut the bytes.
             assert isinstance(self._way, Whole)
-            self._out += self._way.inform(100, ())
+            self._say(self._way.inform(100, ()))
         return None
 
     def _next_head(self) -> Event | None:
@@ -216,8 +216,7 @@ class Http1:
         return framing
 
     def _new_request(self, method: str, target: str, version: str, lines: list[Field], host: str) -> Request:
-        client, scheme = self.peer
-        return Request(method, target, lines, b"", client, scheme, host, version)
+        return Request(method, target, lines, b"", self.client, self.scheme, host, version)
 
     def _next_body(self) -> Event | None:
         way, request, body = self._way, self._request, self._body
@@ -269,7 +268,7 @@ class Http1:
         pairs = tuple(headers)
         head = HEADS.known.get((status, pairs)) or HEADS.judge(status, pairs)
         if body is not None and head.plain and not self._is_head():
-            self._out += way.answer(head, self._http_date(), body, self.last_answer)
+            self._say(way.answer(head, self._http_date(), body, self.last_answer))
             self._over(way)
             return len(body)
         length = b"%d" % len(body) if body is not None else None
@@ -278,11 +277,11 @@ class Http1:
             head, way = self._framed(head, way)
         if status in (204, 304):
             length = None
-        self._out += way.respond(head, self._http_date(), length, self.last_answer)
+        self._say(way.respond(head, self._http_date(), length, self.last_answer))
         if body is None or self.bodyless(status):
             body = body and b""
         if body:
-            self._out += way.send_piece(body)
+            self._say(way.send_piece(body))
         if body is not None:
             self._end(way)
         return len(body or b"")
@@ -322,7 +321,7 @@ class Http1:
         """Send a piece of a streamed body. Raises ``LocalProtocolError`` past the Content-Length that was announced."""
         if piece:
             assert self._way is not None
-            self._out += self._way.send_piece(piece)
+            self._say(self._way.send_piece(piece))
 
     def finish(self) -> None:
         """End a streamed body. Raises ``LocalProtocolError`` if it is shorter than was announced."""
@@ -336,7 +335,7 @@ class Http1:
     def switch(self, lines: Sequence[Field]) -> bytearray:
         """Answer 101 and end HTTP here; gives the bytes that came behind the request (RFC 9110 section 7.8)."""
         assert isinstance(self._way, Whole)
-        self._out += self._way.inform(101, lines)
+        self._say(self._way.inform(101, lines))
         self.waiting = _NOTHING
         self._forget_request()
         return self._gathered()
@@ -346,13 +345,16 @@ class Http1:
         """Whether ``data_to_send`` has anything to give."""
         return bool(self._out)
 
-    def data_to_send(self) -> list[bytes]:
+    def data_to_send(self) -> Sequence[bytes]:
         """Bytes for the peer since the last call, in order."""
-        out, self._out = self._out, []
+        out, self._out = self._out, ()
         return out
 
+    def _say(self, pieces: Sequence[bytes]) -> None:
+        self._out = [*self._out, *pieces] if self._out else pieces
+
     def _end(self, way: Whole | Ordinary) -> None:
-        self._out += way.finish()
+        self._say(way.finish())
         self._over(way)
 
     def _over(self, way: Whole | Ordinary) -> None:

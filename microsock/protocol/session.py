@@ -66,7 +66,7 @@ class Session:
         """Whether ``data_to_send`` has anything to give."""
         return self.phase.has_output
 
-    def data_to_send(self) -> list[bytes]:
+    def data_to_send(self) -> Sequence[bytes]:
         """Bytes for the peer since the last call, in order."""
         return self.phase.data_to_send()
 

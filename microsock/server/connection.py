@@ -7,7 +7,7 @@ protocol; time comes from the timers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..exchange import HIGH_WATER, Exchange
 from ..protocol.events import Waiting
@@ -105,7 +105,7 @@ class Connection:
         """How many bytes the peer has taken so far, as far as the kernel can tell."""
         return self.sent - self._transport.unacknowledged()
 
-    def write(self, chunks: list[bytes]) -> None:
+    def write(self, chunks: Sequence[bytes]) -> None:
         """Queue bytes; they leave at the end of the current turn, or of one that is due soon."""
         if self.closed:
             return

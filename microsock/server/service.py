@@ -96,7 +96,8 @@ class Service:
         self._spare_is_due = False
         self._leaving: Leaving | None = None
         self._notifier: Notifier | None = None
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
+        self._on_closed = self._connection_closed  # one for all of them
         self._asked: deque[float] = deque()
 
     @property
@@ -224,17 +225,17 @@ class Service:
             self.loop.timers,
             client=client,
             scheme=scheme,
-            on_closed=self._connection_closed,
+            on_closed=self._on_closed,
         )
         transport.handler = connection
-        self._connections.add(connection)
+        self._connections[connection] = None
         if self._spare_is_due and len(self._connections) >= spare.CONNECTIONS:
             self._load_spare()
         if self.site.draining:
             connection.drain()
 
     def _connection_closed(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         self._client_left()
 
     def _client_left(self) -> None:

@@ -170,9 +170,11 @@ class Deadlines:
     def _arm(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._timers.call_at(when, self._look)
+        # Itself, since another object to be called would be one more for each connection.
+        self._timer = self._timers.call_at(when, self)
 
-    def _look(self) -> None:
+    def __call__(self) -> None:
+        """The time has come that stood in the heap: see what has passed."""
         self._timer = None
         now = self._timers.now()
         whens = self._all()
