@@ -72,7 +72,7 @@ class Connection:
         self._push_due = False
         self._lingering = False
         self._writing = False  # whether it asks for room
-        self._at_rest = False  # whether it waits for a request and for nothing else
+        self._at_rest = True  # whether it waits for a request and for nothing else
         self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
         self.sent = 0
