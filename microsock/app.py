@@ -220,7 +220,7 @@ class App(Registry):
     def match(self, request: Request) -> Match:
         """Which route answers a request."""
         router, method, path = self.router, request.method, request.routing_path
-        return router.exact.get((method, path)) or router.match(method, path, request.raw_path, request.query_string)
+        return router.exact.get((method, path)) or router.search(method, path, request.raw_path, request.query_string)
 
     def match_websocket(self, request: Request) -> Match[WebSocketRoute[...]]:
         """Which WebSocket route a request leads to: FOUND or MISSING."""

@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 import math
 import selectors
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from threading import get_ident
 
 from .timers import Timers
 from .wakeup import Mailbox, Wakeup
@@ -143,7 +143,7 @@ class Loop:
 
     def in_turn(self) -> bool:
         """Whether the caller runs within ``step``, and may touch what belongs to the loop."""
-        return self._thread == threading.get_ident()
+        return self._thread == get_ident()
 
     def wake(self) -> None:
         """End the wait of ``step``; from any thread or signal handler."""
@@ -156,7 +156,7 @@ class Loop:
             timeout: how long to wait at most, in seconds; None as long as it takes.
         """
         news = self.selector.select(self._wait(timeout))
-        self._thread = threading.get_ident()
+        self._thread = get_ident()
         began = self.turn_began = self._now()
         try:
             for key, events in news:
