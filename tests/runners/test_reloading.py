@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from browsing import browser
 from playwright.sync_api import Browser, expect
+from running import status_of
 
 from microsock.cli import main
 
@@ -100,13 +101,13 @@ class Reloader:
     def end(self, *signals: signal.Signals) -> int:
         for signum in signals:
             self.process.send_signal(signum)
-        status = self.process.wait(PATIENCE)
+        status = status_of(self.process)
         self.close()
         return status
 
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE)
+        status_of(self.process)
         # At the end of the last of its children.
         self.reader.join(PATIENCE)
         assert self.process.stderr is not None
