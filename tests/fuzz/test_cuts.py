@@ -92,11 +92,16 @@ def _in_memory(app: App, pieces: Sequence[bytes]) -> bytes:
     return received
 
 
+def _places(data: bytes) -> list[int]:
+    """All there are between two bytes, but for the inside of a long run of one byte, which is the same everywhere."""
+    return [place for place in range(1, len(data)) if len(set(data[max(0, place - 4) : place + 4])) > 1]
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_a_script_cut_at_any_place_gives_the_same_bytes(app: App, script: str) -> None:
     data = SCRIPTS[script]
     whole = _in_memory(app, [data])
-    for place in range(1, len(data)):
+    for place in _places(data):
         assert _in_memory(app, cut(data, [place])) == whole, f"cut behind {data[:place]!r}"
 
 
