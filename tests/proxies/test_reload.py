@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 
 @pytest.mark.parametrize("proxy", PROXIES)
 def test_no_request_fails_while_workers_are_replaced(proxy: str, tmp_path: Path) -> None:
-    outcome = watch(proxy, tmp_path, seconds=6, every=1.5)
+    outcome = watch(proxy, tmp_path, seconds=4.5, every=1.1)
     assert outcome.failed == 0, outcome.answers
     assert outcome.answers["200"] > 100
     assert outcome.reloads >= 3

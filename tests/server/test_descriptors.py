@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 
 APP = """
 from microsock import App
-app = App(head_timeout=1, access_log=False)
+app = App(head_timeout=0.4, access_log=False)
 app.ping()
 """
 CLIENTS = 150
