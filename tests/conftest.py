@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import compileall
 
+import pytest
+from browsing import browser
 from running import ROOT
+
+__all__ = ["browser", "pytest_collection_modifyitems", "pytest_sessionstart"]
 
 
 def pytest_sessionstart() -> None:
@@ -13,3 +17,8 @@ def pytest_sessionstart() -> None:
     Python does so by itself, except where PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
     """
     compileall.compile_dir(ROOT / "microsock", quiet=2)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let those that need a browser come last; they share one."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)

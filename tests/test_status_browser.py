@@ -6,11 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browsing import browser
 from playwright.sync_api import Browser, Page, expect
 from running import running
-
-__all__ = ["browser"]
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 

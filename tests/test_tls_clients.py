@@ -15,7 +15,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browsing import browser as browser
 from certs import Pem, authority, client_context, issued, reissued
 from playwright.sync_api import Browser
 from running import PATIENCE, Running, running, wait_for_banner

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import browser as browser
 from playwright.sync_api import Browser, Page, expect
 from running import Running, running
 
@@ -144,9 +143,11 @@ def test_a_phone_shows_the_conversation_and_the_people_on_demand(
 def test_the_link_of_a_room_is_copied(tabs: tuple[Visitor, Visitor]) -> None:
     ada = tabs[0].page
     ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ada.clock.install()
     ada.get_by_role("button", name="Copy link").click()
     expect(ada.get_by_role("status")).to_have_text("Link copied")
     assert ada.evaluate("navigator.clipboard.readText()") == ada.url
+    ada.clock.fast_forward(5000)
     expect(ada.get_by_role("status")).to_have_text("2 people are here")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browsing import browser as browser
 from playwright.sync_api import Browser, Page, expect
 from running import running
 from tools import needed

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browsing import browser
 from playwright.sync_api import Browser, expect
 from running import status_of
 
@@ -51,8 +50,6 @@ def stuck(request):
         time.sleep(9)
 """
 BROKEN = APP + "\nimport nowhere_to_be_found\n"
-
-_ = browser
 
 
 class Reloader:
