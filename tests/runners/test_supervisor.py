@@ -84,10 +84,10 @@ def children() -> str:
     return Path(f"/proc/self/task/{os.getpid()}/children").read_text()
 
 
-def test_after_hundreds_of_workers_no_descriptor_and_no_zombie_is_left() -> None:
+def test_after_a_hundred_workers_no_descriptor_and_no_zombie_is_left() -> None:
     home, before, during = Home(), (descriptors(), children()), set[int]()
     server = supervised(home)
-    most = 200
+    most = 100
 
     def again() -> None:
         if len(children().split()) > 2:  # they leave slowly where coverage is measured
