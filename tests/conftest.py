@@ -8,7 +8,7 @@ import pytest
 from browsing import browser
 from running import ROOT
 
-__all__ = ["browser", "pytest_collection_modifyitems", "pytest_sessionstart"]
+__all__ = ["browser", "pytest_collection_modifyitems", "pytest_sessionstart", "unmeasured"]
 
 
 def pytest_sessionstart() -> None:
@@ -17,6 +17,12 @@ def pytest_sessionstart() -> None:
     Python does so by itself, except where PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
     """
     compileall.compile_dir(ROOT / "microsock", quiet=2)
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No coverage of the processes that a test starts: how quick they are is its subject, or a page is."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

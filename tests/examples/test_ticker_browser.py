@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 from running import running
 from tools import needed
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 # Each event as the page's EventSource gives it, beside the page's own; one connection more.
 WATCH = """

@@ -9,7 +9,7 @@ from soak.proxied import watch
 
 from .installation import PROXIES
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 
 @pytest.mark.parametrize("proxy", PROXIES)

@@ -57,7 +57,7 @@ CROWD = [
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
+def server(tmp_path: Path, unmeasured: None) -> Iterator[Running]:
     (tmp_path / "app.py").write_text(APP)
     with running("--no-access-log", str(tmp_path / "app.py")) as server:
         yield server

@@ -16,11 +16,11 @@ from .clients import connected, descriptors, resident_bytes, send
 
 MEGABYTE = 1 << 20
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 
 @pytest.fixture
-def server() -> Iterator[Running]:
+def server(unmeasured: None) -> Iterator[Running]:
     with running("--ping-interval", "1", "--ping-timeout", "1", "tests/soak/subject.py") as server:
         yield server
 
