@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+from collections.abc import Iterator
 
 import pytest
 from browsing import browser
@@ -19,10 +20,12 @@ def pytest_sessionstart() -> None:
     compileall.compile_dir(ROOT / "microsock", quiet=2)
 
 
-@pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No coverage of the processes that a test starts: how quick they are is its subject, or a page is."""
-    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+@pytest.fixture(scope="module")
+def unmeasured() -> Iterator[None]:
+    """No coverage of the processes that tests start: how quick they are is their subject, or a page is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
