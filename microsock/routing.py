@@ -228,15 +228,6 @@ class Router:
 
     def search(self, method: str, path: str, raw_path: str, query: str) -> Match[Route]:
         """``match`` for what is not in ``exact``."""
-        if path not in self._paths.fixed:
-            # Nearly always the first rule that matches the path has the method too.
-            for rule, resource in self._paths.candidates(path):
-                params = rule.match(path)
-                if params is not None:
-                    route = resource.routes.get(method)
-                    if route is not None:
-                        return Match(_FOUND, route, params)
-                    break
         if path == "*":  # asks about the server as a whole (RFC 9110 section 9.3.7)
             return Match(Kind.WRONG_METHOD, allow=_allow(self._resources.values()))
         found, passed = self._find(method, path)

@@ -152,7 +152,7 @@ def test_the_installed_program_is_the_same_command() -> None:
 
 @pytest.mark.server
 def test_when_the_grace_time_ends_it_cuts_what_is_open_and_is_still_status_0() -> None:
-    with running("shop", "--port", "0", "--grace", "2s") as command, command.connect(PARKED):
+    with running("shop", "--port", "0", "--grace", "500ms") as command, command.connect(PARKED):
         assert command.get() == b"hello"
         status, _, err = command.finish(signal.SIGTERM)
     assert status == 0

@@ -21,7 +21,14 @@ def notes() -> Iterator[Running]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def empty_notes() -> Iterator[Running]:
+    """For tests that leave no note behind."""
+    with running("examples/notes.py") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def echo() -> Iterator[Running]:
     with running("examples/echo.py") as server:
         yield server
@@ -42,8 +49,8 @@ def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
-def test_curl_asks_twice_over_one_connection(notes: Running) -> None:
-    done = curl(f"{notes.url}/notes", f"{notes.url}/notes/7")
+def test_curl_asks_twice_over_one_connection(empty_notes: Running) -> None:
+    done = curl(f"{empty_notes.url}/notes", f"{empty_notes.url}/notes/7")
     assert done.stdout == '[]{"error":"there is no note 7","path":"/notes/7"}'
     assert "< HTTP/1.1 200 OK" in done.stderr
     assert "< HTTP/1.1 404 Not Found" in done.stderr
@@ -58,14 +65,14 @@ def test_curl_is_told_to_continue_before_it_sends_the_body(notes: Running) -> No
     assert done.stdout == '{"number":1,"text":"Buy milk","tags":[]}'
 
 
-def test_curl_is_told_at_once_that_a_body_is_too_large(notes: Running) -> None:
-    done = curl(f"{notes.url}/notes", "--header", "Expect: 100-continue", "--data", "x" * 70_000)
+def test_curl_is_told_at_once_that_a_body_is_too_large(empty_notes: Running) -> None:
+    done = curl(f"{empty_notes.url}/notes", "--header", "Expect: 100-continue", "--data", "x" * 70_000)
     assert "< HTTP/1.1 413 Content Too Large" in done.stderr
     assert "100 Continue" not in done.stderr
 
 
-def test_curl_gets_the_head_without_the_body(notes: Running) -> None:
-    done = curl("--head", f"{notes.url}/notes")
+def test_curl_gets_the_head_without_the_body(empty_notes: Running) -> None:
+    done = curl("--head", f"{empty_notes.url}/notes")
     assert "content-length: 2" in done.stdout.lower()
     assert done.stdout.endswith("\n\n")
 
@@ -116,8 +123,8 @@ def guess(ws: ClientConnection, number: int) -> str:
     return str(ws.recv(timeout=10))
 
 
-def test_websockets_hears_why_a_server_that_stops_hangs_up(echo: Running) -> None:
-    with connect(f"{echo.websocket_url}/echo", proxy=None) as ws:
+def test_websockets_hears_why_a_server_that_stops_hangs_up() -> None:
+    with running("examples/echo.py") as echo, connect(f"{echo.websocket_url}/echo", proxy=None) as ws:
         ws.send("hello")
         assert ws.recv(timeout=10) == "hello"
         assert echo.stop() == 0

@@ -69,6 +69,23 @@ def server(folder: Path) -> Iterator[Running]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+    """A server that no test stops, and its folder."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "shop.py").write_text(APP)
+    with running("--app-dir", str(folder), "--pid-file", str(folder / "pid"), "shop") as server:
+        yield server, folder
+
+
+@pytest.fixture
+def shared(lasting: tuple[Running, Path], folder: Path, monkeypatch: pytest.MonkeyPatch) -> Running:
+    """That server; the tests run in its folder."""
+    server, place = lasting
+    monkeypatch.chdir(place)
+    return server
+
+
 Printed = pytest.CaptureFixture[str]
 
 
@@ -130,24 +147,24 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_reload_is_heard(server: Running, capsys: Printed) -> None:
+def test_reload_is_heard(shared: Running, capsys: Printed) -> None:
     assert main(["reload", "--pid-file", "pid"]) == 0
-    assert capsys.readouterr().out == f"asked pid {server.process.pid} to reload\n"
+    assert capsys.readouterr().out == f"asked pid {shared.process.pid} to reload\n"
     assert main(["reload", "--control", "pid.sock"]) == 0
     assert capsys.readouterr().out.strip()
     assert main(["status", "--pid-file", "pid"]) == 0
 
 
-def test_status_is_json(server: Running, capsys: Printed) -> None:
+def test_status_is_json(shared: Running, capsys: Printed) -> None:
     for given in (["--pid-file", "pid"], ["--control", "pid.sock"]):
         assert main(["status", *given]) == 0
         assert isinstance(json.loads(capsys.readouterr().out), dict)
 
 
-def test_publish_reaches_who_follows_the_topic(server: Running) -> None:
+def test_publish_reaches_who_follows_the_topic(shared: Running) -> None:
     from websockets.sync.client import connect
 
-    with connect(f"{server.websocket_url}/news") as ws:
+    with connect(f"{shared.websocket_url}/news") as ws:
         assert ws.recv(10) == "ready"
         for data, text in (('{"a": 1}', '{"a":1}'), ('"hello"', "hello"), ("[1]", "[1]")):
             assert main(["publish", "--pid-file", "pid", "news", data]) == 0
@@ -183,10 +200,10 @@ def test_the_control_path_may_come_from_the_environment(monkeypatch: pytest.Monk
     assert "no server at other.sock" in capsys.readouterr().err
 
 
-def test_port_names_who_holds_it(server: Running, capsys: Printed) -> None:
-    assert main(["port", str(server.port)]) == 0
+def test_port_names_who_holds_it(shared: Running, capsys: Printed) -> None:
+    assert main(["port", str(shared.port)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"127.0.0.1:{server.port} is held by pid {server.process.pid} (")
+    assert out.startswith(f"127.0.0.1:{shared.port} is held by pid {shared.process.pid} (")
     assert "microsock" in out
 
 
@@ -221,14 +238,14 @@ def test_a_bare_word_is_the_subcommand_and_a_module_of_that_name_has_a_colon(fol
     sys.modules.pop("status", None)
 
 
-def test_a_second_server_does_not_take_over_the_pid_file(server: Running, folder: Path) -> None:
+def test_a_second_server_does_not_take_over_the_pid_file(shared: Running) -> None:
     command = [sys.executable, "-m", "microsock", "--port", "0", "--pid-file", "pid", "--control", "own.sock", "shop"]
     done = subprocess.run(command, text=True, capture_output=True, timeout=30)
     assert done.returncode == 2
-    assert f"belongs to pid {server.process.pid}, which still runs" in done.stderr
+    assert f"belongs to pid {shared.process.pid}, which still runs" in done.stderr
     found = read_pid_file("pid")
     assert found is not None
-    assert found.pid == server.process.pid
+    assert found.pid == shared.process.pid
 
 
 def test_a_server_of_several_workers_is_stopped_by_its_pid_file(folder: Path, capsys: Printed) -> None:

@@ -6,11 +6,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from browsing import browser
 from playwright.sync_api import Browser, Page, expect
 from running import running
-
-__all__ = ["browser"]
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
@@ -34,6 +31,7 @@ def test_the_page_shows_what_the_server_counts_and_goes_on_by_itself(
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     with context, running(str(path)) as server:
         page = context.new_page()
+        page.clock.install()
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"http://localhost:{server.port}/_status")
@@ -41,15 +39,23 @@ def test_the_page_shows_what_the_server_counts_and_goes_on_by_itself(
         with httpx.stream("GET", f"{server.url}/news", trust_env=False) as stream:
             lines = stream.iter_lines()
             assert next(lines) == ": open"
+            some_seconds_later(page)
             expect(page.locator("#topics td.name")).to_have_text("<b>news</b>")
         for _ in range(3):
             httpx.get(f"{server.url}/nowhere", trust_env=False)
+        some_seconds_later(page)
         expect(page.locator("#statuses tr", has_text="404").locator("td.n")).to_have_text("3")
         expect(page.locator("#workers td").nth(1)).to_have_text(str(server.process.pid))
         assert fits(page)
         assert complaints == []
         server.stop()
+        some_seconds_later(page)
         expect(page.locator("#state")).to_contain_text("no answer since")
+
+
+def some_seconds_later(page: Page) -> None:
+    """Move the page's clock on, once; by itself it goes as any other."""
+    page.clock.fast_forward(3000)
 
 
 def fits(page: Page) -> bool:

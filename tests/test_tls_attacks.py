@@ -18,7 +18,7 @@ from tools import needed
 
 pytestmark = pytest.mark.server
 
-DEADLINE = 2.0
+DEADLINE = 1.0
 APP = f"""
 from microsock import App
 

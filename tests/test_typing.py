@@ -33,6 +33,8 @@ def pyright(*files: Path) -> tuple[int, str]:
 def run(tool: str, *arguments: str) -> tuple[int, str]:
     # No look at the network for a newer version.
     environment = os.environ | {"PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    # They run nothing of the package, so that there is nothing in them whose coverage could be measured.
+    environment.pop("COVERAGE_PROCESS_CONFIG", None)
     command = [sys.executable, "-m", tool, *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr

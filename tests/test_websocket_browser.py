@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import browser as browser
 from playwright.sync_api import Browser, Page
 from running import running
 

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browsing import browser as browser
 from playwright.sync_api import Browser, Page, expect
 from running import Running, running
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 PHONE = {"width": 390, "height": 780}
 
 
-@pytest.fixture
+ROOMS = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
 def server() -> Iterator[Running]:
     with running("examples/chat.py") as server:
         yield server
+
+
+@pytest.fixture
+def room(server: Running) -> str:
+    """The address of a room in which nobody has been yet."""
+    return f"{server.url}/rooms/room-{next(ROOMS)}"
 
 
 class Visitor:
@@ -49,10 +58,10 @@ class Visitor:
 
 
 @pytest.fixture
-def tabs(browser: Browser, server: Running) -> Iterator[tuple[Visitor, Visitor]]:
+def tabs(browser: Browser, room: str) -> Iterator[tuple[Visitor, Visitor]]:
     """Two tabs of one window."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    tabs = Visitor(context.new_page(), server.url, "Ada"), Visitor(context.new_page(), server.url, "Grace")
+    tabs = Visitor(context.new_page(), room, "Ada"), Visitor(context.new_page(), room, "Grace")
     yield tabs
     assert tabs[0].complaints == tabs[1].complaints == []
     context.close()
@@ -77,10 +86,10 @@ def test_a_tab_that_leaves_is_missed(tabs: tuple[Visitor, Visitor]) -> None:
     ada.sees("Ada")
 
 
-def test_a_tab_that_comes_late_reads_what_was_said(browser: Browser, server: Running) -> None:
+def test_a_tab_that_comes_late_reads_what_was_said(browser: Browser, room: str) -> None:
     with browser.new_context() as context:
-        Visitor(context.new_page(), server.url, "Ada").say("You missed this.")
-        Visitor(context.new_page(), server.url, "Grace").reads("You missed this.")
+        Visitor(context.new_page(), room, "Ada").say("You missed this.")
+        Visitor(context.new_page(), room, "Grace").reads("You missed this.")
 
 
 def test_what_a_visitor_types_is_shown_and_never_run(tabs: tuple[Visitor, Visitor]) -> None:
@@ -101,8 +110,8 @@ def test_rooms_do_not_hear_each_other(tabs: tuple[Visitor, Visitor]) -> None:
     expect(grace.page.get_by_role("heading", level=1)).to_have_text("ka-se-wein")
     grace.sees("Grace")
     expect(ada.page.get_by_role("link", name="ka-se-wein")).to_be_visible()
-    ada.say("Only the lobby hears this.")
-    ada.reads("Only the lobby hears this.")
+    ada.say("Only this room hears this.")
+    ada.reads("Only this room hears this.")
     grace.say("And nobody hears me.")
     grace.reads("And nobody hears me.")
     expect(grace.page.locator(".bubble")).to_have_count(1)
@@ -125,12 +134,10 @@ def test_the_page_comes_back_when_the_server_does(browser: Browser) -> None:
             ada.reads("Before.")
 
 
-def test_a_phone_shows_the_conversation_and_the_people_on_demand(
-    browser: Browser, server: Running, tmp_path: Path
-) -> None:
+def test_a_phone_shows_the_conversation_and_the_people_on_demand(browser: Browser, room: str, tmp_path: Path) -> None:
     with browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True, device_scale_factor=2) as context:  # type: ignore[arg-type]
         page = context.new_page()
-        page.goto(server.url)
+        page.goto(room)
         expect(page.get_by_role("status")).to_contain_text("Only you are here")
         expect(page.locator("#people")).to_be_hidden()
         assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
@@ -144,9 +151,11 @@ def test_a_phone_shows_the_conversation_and_the_people_on_demand(
 def test_the_link_of_a_room_is_copied(tabs: tuple[Visitor, Visitor]) -> None:
     ada = tabs[0].page
     ada.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    ada.clock.install()
     ada.get_by_role("button", name="Copy link").click()
     expect(ada.get_by_role("status")).to_have_text("Link copied")
     assert ada.evaluate("navigator.clipboard.readText()") == ada.url
+    ada.clock.fast_forward(5000)
     expect(ada.get_by_role("status")).to_have_text("2 people are here")
 
 

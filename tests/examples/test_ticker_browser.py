@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from browsing import browser as browser
 from playwright.sync_api import Browser, Page, expect
 from running import running
 from tools import needed
 
-pytestmark = [pytest.mark.browser, pytest.mark.server]
+pytestmark = [pytest.mark.browser, pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 # Each event as the page's EventSource gives it, beside the page's own; one connection more.
 WATCH = """

@@ -259,13 +259,13 @@ def test_a_second_signal_stops_at_once_even_workers_that_hang(site: Path, second
 
 
 def test_a_worker_that_does_not_come_to_its_end_in_the_grace_time_is_killed_and_that_is_status_0(site: Path) -> None:
-    with workers(site, "--grace", "1") as server:
+    with workers(site, "--grace", "0.5") as server:
         all_ready(server)
         with server.connect(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n"):
             wait_until((site / "hangs").exists)
             began = time.monotonic()
             assert server.stop() == 0
-            assert 1 <= time.monotonic() - began < 2
+            assert 0.5 <= time.monotonic() - began < 1.5
     assert "has not ended in its time; it is killed" in server
 
 
@@ -344,13 +344,13 @@ def test_a_broken_new_app_leaves_the_old_workers_in_place(site: Path) -> None:
 
 def test_an_old_worker_keeps_an_idle_connection_until_its_next_request(site: Path) -> None:
     ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-    with workers(site, "--keep-alive-timeout", "30", "--grace", "1") as server:
+    with workers(site, "--keep-alive-timeout", "30", "--grace", "0.5") as server:
         all_ready(server)
         with server.connect(ask) as client:
             old = client.recv(1000).rpartition(b"\n")[2]
             server.signal(signal.SIGHUP)
             wait_until(lambda: "reload: all workers are new" in server)
-            time.sleep(1.5)  # past the grace time
+            time.sleep(0.8)  # past the grace time
             client.sendall(ask)
             answer = client.recv(1000)
             assert answer.rpartition(b"\n")[2] == old

@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from browsing import browser
 from playwright.sync_api import Browser, expect
+from running import status_of
 
 from microsock.cli import main
 
@@ -51,8 +51,6 @@ def stuck(request):
 """
 BROKEN = APP + "\nimport nowhere_to_be_found\n"
 
-_ = browser
-
 
 class Reloader:
     """`microsock --reload films:app` in a directory, and its output."""
@@ -62,7 +60,7 @@ class Reloader:
         command = [sys.executable, "-m", "microsock", "--port", "0", "--no-access-log", *arguments, "films:app"]
         self.process = subprocess.Popen(
             command, cwd=site, env={**os.environ, **environment}, text=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.errors = ""
         self.reader = threading.Thread(target=self._read)
@@ -100,13 +98,20 @@ class Reloader:
     def end(self, *signals: signal.Signals) -> int:
         for signum in signals:
             self.process.send_signal(signum)
-        status = self.process.wait(PATIENCE)
+        status = status_of(self.process)
         self.close()
         return status
 
+    def kill(self) -> None:
+        """At the end of a test: all of them at once. The one that watches files sees within a second only that it is
+        alone."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.close()
+
     def close(self) -> None:
         self.process.kill()
-        self.process.wait(PATIENCE)
+        status_of(self.process)
         # At the end of the last of its children.
         self.reader.join(PATIENCE)
         assert self.process.stderr is not None
@@ -139,7 +144,21 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Reloader]]:
 
     yield start
     for each in started:
-        each.close()
+        each.kill()
+
+
+@pytest.fixture(scope="module")
+def reloader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reloader]:
+    """One that fails in every way, each time mended, and in the end is asked to stop."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "films.py").write_text(APP + "\n1 / 0\n")
+    reloader = Reloader(site, "--reload")
+    try:
+        reloader.becomes(500, "division by zero")
+        yield reloader
+        assert reloader.end(signal.SIGINT) == 0
+    finally:
+        reloader.kill()
 
 
 def test_a_changed_file_is_served_by_a_new_process(start: Callable[..., Reloader]) -> None:
@@ -221,13 +240,12 @@ def test_it_starts_with_an_app_that_does_not_import(start: Callable[..., Reloade
         ("\n1 / 0  # <script>\n", "division by zero"),
     ],
 )
-def test_every_way_to_fail_is_told_and_mended(start: Callable[..., Reloader], more: str, said: str) -> None:
-    server = start(APP + more)
-    server.becomes(500, said)
-    assert "<script>\n1" not in server.get("/", "text/html")[1]
-    server.write(APP)
-    server.becomes(200, "one")
-    assert server.end(signal.SIGINT) == 0
+def test_every_way_to_fail_is_told_and_mended(reloader: Reloader, more: str, said: str) -> None:
+    reloader.write(APP + more)
+    reloader.becomes(500, said)
+    assert "<script>\n1" not in reloader.get("/", "text/html")[1]
+    reloader.write(APP)
+    reloader.becomes(200, "one")
 
 
 def test_a_failed_app_whose_thread_does_not_end_does_not_hold_it_up(start: Callable[..., Reloader]) -> None:

@@ -252,6 +252,7 @@ def test_62_kill_forces_after_the_timeout(app: App) -> None:
 def test_63_int_and_term_drain_and_a_second_one_forces(
     folder: Path, count: int, signum: signal.Signals, status: int
 ) -> None:
+    (folder / "shop.py").write_text(SHOP.replace("time.sleep(1)", "time.sleep(0.5)"))
     with workers(folder, count=count) as server:
         silent = server.connect(ask("/slow"))
         time.sleep(0.1)

@@ -151,6 +151,7 @@ def test_max_requests_sends_the_websockets_of_that_worker_away_with_1012(site: P
             server.get()
         head = client.recv(4)
         assert (head[0], int.from_bytes(head[2:4], "big")) == (0x88, 1012)
+        client.sendall(bytes([0x88, 0x80, 0, 0, 0, 0]))
         assert server.stop() == 0
 
 

@@ -15,7 +15,7 @@ from .workers import Workers, workers
 
 pytestmark = pytest.mark.server
 
-GRACE = 3.0
+GRACE = 2.0
 APP = """
 import time
 from microsock import App, EventStream, sleep
@@ -35,7 +35,7 @@ def events(request):
 def finite(request):
     for number in range(4):
         yield f"{number}\\n"
-        yield from sleep(0.3)
+        yield from sleep(0.2)
 
 @app.get("/endless")
 def endless(request):
@@ -51,12 +51,12 @@ def large(request):
 
 @app.get("/held")
 def held(request):
-    time.sleep(0.4)
+    time.sleep(0.25)
     return "held"
 
 @app.get("/called", blocking=True)
 def called(request):
-    time.sleep(0.8)
+    time.sleep(0.5)
     return "called"
 
 @app.websocket("/ws")
@@ -96,7 +96,7 @@ class Crowd:
         return [self.websocket, self.idle, self.half_head, self.events, self.finite, self.called, *several]
 
     def expect_their_due(self) -> None:
-        """Each gets what the page on flow control promises; the last of them at about a second."""
+        """Each gets what the page on flow control promises; the last of them after about 0.7 s."""
         assert [rest(each)[-4:] for each in self.held] == [b"held"] * 2
         assert {rest(each)[-5:] for each in self.backlog} == {b"index"}
         assert close_code(self.websocket) == 1001

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from running import status_of
+
 __all__ = ["PATIENCE", "Workers", "failing", "state", "wait_until", "workers"]
 
 # Far beyond what any of it takes; reached only when something hangs.
@@ -73,7 +75,7 @@ class Workers:
 
     def wait(self) -> int:
         """For its end; gives the exit status."""
-        status = self.process.wait(PATIENCE)
+        status = status_of(self.process)
         self._reader.join(PATIENCE)
         return status
 

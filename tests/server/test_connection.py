@@ -145,7 +145,7 @@ def test_a_half_empty_line_between_requests_keeps_nobody_busy() -> None:
 
 def test_what_comes_in_while_a_stream_goes_out_waits_for_its_end() -> None:
     sample = Sample()
-    _, connection = asked(sample.app, ask("/stream") + ask("/?behind"), capacity=1000)
+    _, connection = asked(sample.app, ask("/stream") + ask("/?behind"), capacity=20_000)
     assert sample.seen == []
     assert connection.receive().endswith(b"index")
     assert sample.seen == ["behind"]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.server
 
 APP = """
 from microsock import App
-app = App(head_timeout=1, access_log=False)
+app = App(head_timeout=0.4, access_log=False)
 app.ping()
 """
 CLIENTS = 150
@@ -64,14 +65,7 @@ def wait_until_all_are_closed(clients: list[socket.socket]) -> None:
                 key.fileobj.close()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "max_connections is reached (32); new clients wait"),
-        (["--max-connections", "1000"], "cannot accept a connection: Too many open files"),
-    ],
-)
-def test_more_clients_than_descriptors(arguments: list[str], message: str, tmp_path: Path) -> None:
+def try_one_process(arguments: list[str], message: str, tmp_path: Path) -> None:
     with server_with_64_descriptors(tmp_path, *arguments) as (process, port):
         began, used = time.monotonic(), cpu_seconds(process.pid)
         clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(CLIENTS)]
@@ -103,14 +97,7 @@ def test_what_h11_reads_is_answered_though_no_descriptor_is_left_to_load_it(tmp_
             client.close()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "max_connections is reached (32); new clients wait"),
-        (["--max-connections", "1000"], "cannot accept a connection: Too many open files"),
-    ],
-)
-def test_more_clients_than_two_workers_have_descriptors(arguments: list[str], message: str, tmp_path: Path) -> None:
+def try_two_workers(arguments: list[str], message: str, tmp_path: Path) -> None:
     with server_with_64_descriptors(tmp_path, "-w", "2", *arguments) as (process, port):
         time.sleep(0.5)  # the second worker
         pids = tree(process.pid)
@@ -134,3 +121,32 @@ def test_more_clients_than_two_workers_have_descriptors(arguments: list[str], me
     # Each worker speaks for itself, once a second at most.
     assert len(lines) <= 2 * (seconds + 2)
     assert used <= 0.5, f"{used:.2f} s of CPU in {seconds:.1f} s"
+
+
+BOUNDS = {
+    "max_connections is reached (32); new clients wait": [],
+    "cannot accept a connection: Too many open files": ["--max-connections", "1000"],
+}
+
+
+@pytest.fixture(scope="module")
+def trials(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[tuple[object, str], Future[None]]]:
+    """All at once: they wait for deadlines most of the time."""
+    with ThreadPoolExecutor() as pool:
+        yield {
+            (trial, message): pool.submit(trial, arguments, message, tmp_path_factory.mktemp("site"))
+            for trial in (try_one_process, try_two_workers)
+            for message, arguments in BOUNDS.items()
+        }
+
+
+@pytest.mark.parametrize("message", BOUNDS)
+def test_more_clients_than_descriptors(trials: dict[tuple[object, str], Future[None]], message: str) -> None:
+    trials[try_one_process, message].result()
+
+
+@pytest.mark.parametrize("message", BOUNDS)
+def test_more_clients_than_two_workers_have_descriptors(
+    trials: dict[tuple[object, str], Future[None]], message: str
+) -> None:
+    trials[try_two_workers, message].result()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from running import Running, running
+from soak.clients import descriptors
 
 DEADLINE = 2.0
 APP = """
@@ -56,7 +57,7 @@ CROWD = [
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Running]:
+def server(tmp_path: Path, unmeasured: None) -> Iterator[Running]:
     (tmp_path / "app.py").write_text(APP)
     with running("--no-access-log", str(tmp_path / "app.py")) as server:
         yield server
@@ -120,15 +121,19 @@ def milliseconds_of_a_request(port: int) -> float:
 
 @pytest.mark.server
 def test_a_normal_client_is_served_at_once_beside_500_idle_and_300_slow_ones(server: Running) -> None:
+    quiet = descriptors(server.process.pid)
     with crowd(server.port) as clients:
         readers = [slow for kind, group in clients.items() if kind != NEVER_READS for slow in group]
-        times = []
+        times: list[float] = []
         until = time.monotonic() + DEADLINE * 2
-        while time.monotonic() < until:
+        # Longer than that only where it is too busy for a hundred requests.
+        while len(times) < 100 or (time.monotonic() < until and descriptors(server.process.pid) > quiet):
             times += [milliseconds_of_a_request(server.port) for _ in range(20)]
             for slow in readers:
                 slow.drip()
                 slow.look()
+        for slow in readers:
+            slow.look()
         times.sort()
         assert len(times) >= 100
         assert times[int(len(times) * 0.99)] < 100, f"p99 is {times[int(len(times) * 0.99)]:.0f} ms"

@@ -98,7 +98,7 @@ def an_app() -> tuple[App, list[Pending]]:
     return app, tokens
 
 
-def change(request: Request, response: Response) -> object:
+def change(request: Request, response: Response) -> Response | str | None:
     response.headers["X-Hook"] = "yes"
     return Response(iter(["streamed"])) if request.path == "/json" else "other" if request.path == "/list" else None
 

@@ -54,6 +54,11 @@ def seconds_until_all_have(socks: list[socket.socket], frame: bytes, patience: f
     return time.monotonic() - started
 
 
+def descriptors(pid: int) -> int:
+    """How many descriptors a process has."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
 def resident_bytes(pid: int) -> int:
     """The memory that a process holds."""
     line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))

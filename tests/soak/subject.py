@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from microsock import App, Waiting, WebSocket, sleep
 
-app = App(max_queued_bytes=1 << 20, ping_interval=20, write_timeout=3, access_log=False)
+app = App(max_queued_bytes=1 << 20, ping_interval=20, write_timeout=1.5, access_log=False)
 
 
 @app.websocket("/all")
@@ -39,7 +39,7 @@ def megabyte(ws: WebSocket, message: str) -> bytes:
 
 @app.websocket("/asleep")
 def asleep(ws: WebSocket) -> Waiting[None]:
-    yield from sleep(4)
+    yield from sleep(2.5)
     first = yield from ws.binary()
     ws.send(f"awake after {len(first)} bytes")
     yield from sleep(60)

@@ -8,7 +8,7 @@ import pytest
 
 from . import workers as subject
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
 
 def test_reloading_under_keep_alive_load_fails_no_request(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_reloading_under_keep_alive_load_fails_no_request(tmp_path: Path) -> Non
 
 
 def test_when_workers_are_killed_only_requests_inside_them_fail(tmp_path: Path) -> None:
-    outcome = subject.kill_under_load(tmp_path, kills=3, connections=4, pause=1.2)
+    outcome = subject.kill_under_load(tmp_path, kills=2, connections=4, pause=1.2)
     assert outcome.answered > 100
     # Each connection has one request in flight, and a worker dies with no more of them than there are.
-    assert len(outcome.failed) <= 3 * 4
+    assert len(outcome.failed) <= 2 * 4

@@ -235,7 +235,9 @@ def test_a_server_that_is_asked_to_stop_ends_what_runs_within_the_grace_time() -
             long.result()
 
 
-def test_an_app_that_never_rests_is_stopped(client: TestClient) -> None:
+def test_an_app_that_never_rests_is_stopped(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microsock.testing.world._MOST_TURNS", 5_000)
+
     def again() -> None:
         client.world.site.call_soon(again)
 
