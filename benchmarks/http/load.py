@@ -102,11 +102,15 @@ class Client:
         return self._send_next()
 
     def ask(self) -> None:
-        """Send the next requests, which must be small, and wait for the answers."""
+        """Send the next requests, whose answers come when all of them are there, and wait for those."""
         self.sock.settimeout(PATIENCE)
-        self.send()
+        done = self.send()
+        while not done:
+            done = self.flush()
         while self.take() is None:
             pass
+        if self._context is None:
+            self.sock.setblocking(False)
 
     def _send_next(self) -> bool:
         self._due = [next(self._exchanges) for _ in range(self._depth)]
@@ -159,10 +163,20 @@ class Load:
         self._clients: list[Client] = []
 
     def start(self) -> None:
-        """Connect, and send the first requests on each connection: a server may have a thread wait for them."""
+        """Connect, have an answer on each connection, and send the next requests on all of them.
+
+        Without that answer, a server that is slow to accept would be measured with the few clients that it serves, and
+        those that wait longest would not be counted at all.
+        """
         for _ in range(self._number):
             client = self._client()
             self._clients.append(client)
+            # At once: a server may have a thread wait for them.
+            client.ask()
+            if client.ended:
+                client.close()
+                client.open()
+        for client in self._clients:
             self._selector.register(client.sock, READ if client.send() else BOTH, client)
 
     def run(self, seconds: float) -> float:

@@ -69,6 +69,7 @@ class Listener:
     ) -> None:
         self.bound = list(bound)
         self.connections = 0
+        self._loop = loop
         self._timers = loop.timers
         self._max_connections = max_connections
         self._accepted = accepted
@@ -122,7 +123,8 @@ class Listener:
             watch.want(wanted, False)
 
     def _accept_batch(self, bound: Bound, readable: bool, writable: bool) -> None:
-        for _ in range(self._batch):
+        # The more clients are busy, the longer a turn: who is new must not wait for one turn each.
+        for _ in range(max(self._batch, self._loop.news // 2)):
             if not self._accept_one(bound):
                 break
 

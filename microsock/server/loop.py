@@ -104,6 +104,8 @@ class Loop:
         """In seconds, since whoever watches has set it to 0."""
         self.busy = 0.0
         """How many seconds all turns took, the waits for news left out."""
+        self.news = 0
+        """How many descriptors have news in the turn that runs."""
         self.closed = False
         self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
         self._wakeup_watch.want(True, False)
@@ -158,6 +160,7 @@ class Loop:
         news = self.selector.select(self._wait(timeout))
         self._thread = get_ident()
         began = self.turn_began = self._now()
+        self.news = count = len(news)
         try:
             for key, events in news:
                 # A callback before this one may have closed the descriptor and opened another of the same number:
@@ -168,7 +171,6 @@ class Loop:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)
                     except Exception:
                         logger.exception("unexpected error in %r", watched)
-            count = len(news)
             due = self.timers.soonest()
             if due is not None and due <= self._now():
                 count += self._run_timers()
