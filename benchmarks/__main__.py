@@ -1,4 +1,4 @@
-"""`python -m benchmarks http|websocket [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
+"""`python -m benchmarks http|websocket|features [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from .bench import Bench, measure
+from .features.suite import SUITE as FEATURES
 from .http.suite import SUITE as HTTP
 from .machine import Cores, Others, description, pinned, raise_file_limit
 from .peers import Peer
@@ -21,7 +22,7 @@ from .results import Results
 from .suite import Case, Sample, Suite
 from .websocket.suite import SUITE as WEBSOCKET
 
-SUITES = {suite.key: suite for suite in (HTTP, WEBSOCKET)}
+SUITES = {suite.key: suite for suite in (HTTP, WEBSOCKET, FEATURES)}
 RESULTS = Path(__file__).with_name("results")
 
 T = TypeVar("T", Peer, Case)

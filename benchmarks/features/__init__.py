@@ -1,0 +1,1 @@
+"""What each of microsock's own features adds to a request."""
