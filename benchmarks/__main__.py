@@ -1,4 +1,4 @@
-"""`python -m benchmarks http|websocket|features [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
+"""`python -m benchmarks SUITE [OPTIONS]`: measure with the interpreter at hand, which must have the peers."""
 
 from __future__ import annotations
 

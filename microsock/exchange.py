@@ -110,9 +110,9 @@ class Exchange:
         match = site.app.match(request)
         route = match.route
         if (
-            route is None or route.blocking or closes or method == "HEAD" or site.gate is not None or site.draining
+            route is None or route.blocking or closes or method == "HEAD" or site.draining
             or self.answered >= site.settings.max_keep_alive_requests
-            or (length and length > self._most_body(route))
+            or (length and length > self._most_body(route)) or (site.gate is not None and not site.limits.prompt)
         ):  # fmt: skip
             event = http.begin(head, request, body)
             self._begin(request, match)
@@ -120,10 +120,13 @@ class Exchange:
             return None
         self._busy = request
         started = site.now()
-        response = site.app.call(request, match)
+        told: list[tuple[str, str]] = []
+        response = site.app.call(request, match) if site.gate is None else self._call(site.gate, request, match, told)
         finished = False
         if isinstance(response, Response) and response.stream is None:
             finished = True
+            if told:
+                response.headers.supplement(told)
             response = site.app.finish(request, response)
             status, lines, whole = response.parts()
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
@@ -134,8 +137,19 @@ class Exchange:
         http.begin(head, request, b"")
         if length:
             http.skip_body()
-        self._begin(request, match).go_on(response, started, finished)
+        answer = self._begin(request, match)
+        answer.lines = told or None
+        answer.go_on(response, started, finished)
         return None
+
+    def _call(self, gate: Gate, request: Request, match: Match, told: list[tuple[str, str]]) -> Response | Pending:
+        # As ``App.call``, for a request that a gate is to be asked for whose store answers promptly.
+        permit = gate.ask(request, match, _nobody)
+        assert permit is not None
+        told += permit.lines
+        if permit.error is not None:
+            return self._app.complete(request, permit.error, "")
+        return self._app.call(request, match)
 
     def _begin(self, request: Request, match: Match | None) -> Answer:
         last = self.answered >= self._site.settings.max_keep_alive_requests
@@ -393,6 +407,10 @@ class Exchange:
             self.session.http.abandon()
         if answer.over:
             self._answer = None
+
+
+def _nobody(permit: Permit) -> None:
+    raise AssertionError("a store that answers promptly has answered later")
 
 
 def _judged(status: int, lines: tuple[tuple[str, str], ...]) -> AnswerHead | None:

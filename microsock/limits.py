@@ -58,8 +58,14 @@ class Verdict(NamedTuple):
 
 
 class Store(Protocol):
-    """Where requests are counted. Called on the loop alone."""
+    """Where requests are counted. Called on the loop alone.
 
+    Attributes:
+        prompt: whether ``hit`` gives its verdict always at once.
+    """
+
+    @property
+    def prompt(self) -> bool: ...
     @property
     def evicted(self) -> int:
         """Counts that were lost since there was no room for them; their clients began anew."""
@@ -105,6 +111,8 @@ class MemoryStore:
         now: the clock, in seconds.
         room: the most counts; past it one of the quietest of the oldest clients goes, where most have the same window.
     """
+
+    prompt = True
 
     def __init__(self, now: Callable[[], float], room: int = 65_536) -> None:
         self.evicted = 0

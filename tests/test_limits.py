@@ -359,6 +359,8 @@ def test_refusals_are_counted(app: App) -> None:
 class LateStore:
     """Says nothing until it is told to."""
 
+    prompt = False
+
     def __init__(self) -> None:
         self.evicted = 0
         self.asked: list[Callable[[Verdict], None]] = []

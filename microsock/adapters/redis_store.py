@@ -76,6 +76,8 @@ class RedisStore:
         fallbacks: verdicts that were given without Redis.
     """
 
+    prompt = False
+
     def __init__(
         self, place: RedisPlace, fallback: str, local: Store, deliver: Callable[[Callable[[], None]], None]
     ) -> None:

@@ -30,6 +30,8 @@ class SharedStore:
     Past ``room`` counts, those that are over go, then those of the quietest clients.
     """
 
+    prompt = True
+
     def __init__(self, room: int = 65_536, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._table = SharedTable(_COUNT.size, max(1, room // 8), 8, self._worth)

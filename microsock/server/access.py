@@ -38,7 +38,8 @@ class AccessLog:
         if logger.isEnabledFor(logging.INFO):
             line = self._formatted(entry, self._now())
             if line:
-                logger.info("%s", line)
+                # As ``logger.info``, but for a search of the stack for where this is called from: always from here.
+                logger.handle(logger.makeRecord(logger.name, logging.INFO, __file__, 0, line, (), None, "access"))
 
 
 # dev: for the eye.
@@ -81,7 +82,8 @@ def _common(entry: AccessEntry, now: float) -> str:
 
 def _combined(entry: AccessEntry, now: float) -> str:
     line = _common(entry, now)
-    return line and f'{line} "{_quoted(_header(entry, "referer"))}" "{_quoted(_header(entry, "user-agent"))}"'
+    referer, agent = _headers(entry)
+    return line and f'{line} "{_quoted(referer)}" "{_quoted(agent)}"'
 
 
 @lru_cache(maxsize=2)
@@ -94,8 +96,15 @@ def _quoted(text: str) -> str:
     return _printable(text.replace("\\", "\\\\").replace('"', '\\"')) if text else "-"
 
 
-def _header(entry: AccessEntry, name: str) -> str:
-    return "" if entry.request is None else entry.request.headers.get(name, "")
+_TOLD = frozenset((b"referer", b"user-agent"))
+
+
+def _headers(entry: AccessEntry) -> tuple[str, str]:
+    # Referer and User-Agent, of many lines the only ones that are wanted.
+    lines = [] if entry.request is None else entry.request.lines_of(_TOLD)
+    found = {name: [value for known, value in lines if known == name] for name in _TOLD} if lines else {}
+    referer, agent = (b", ".join(found.get(name, ())).decode("latin-1") for name in (b"referer", b"user-agent"))
+    return referer, agent
 
 
 # json: an object a line, for machines.
@@ -112,11 +121,16 @@ def _json(entry: AccessEntry, now: float) -> str:
     fields["seconds"] = round(entry.seconds, 6)
     if entry.request is not None:
         fields |= {"scheme": entry.request.scheme, "host": entry.request.host, "version": entry.request.http_version}
-        fields |= {"referer": _header(entry, "referer"), "user_agent": _header(entry, "user-agent")}
-    # Escaped to ASCII, in which nobody can write a line of their own.
-    import json
+        fields["referer"], fields["user_agent"] = _headers(entry)
+    return _encoder()(fields)
 
-    return json.dumps(fields, separators=(",", ":"))
+
+@lru_cache(maxsize=1)
+def _encoder() -> Callable[[object], str]:
+    import json  # see `spare`
+
+    # Escaped to ASCII, in which nobody can write a line of their own.
+    return json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _utc(now: float) -> str:
