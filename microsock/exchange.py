@@ -112,7 +112,9 @@ class Exchange:
         if (
             route is None or route.blocking or closes or method == "HEAD" or site.draining
             or self.answered >= site.settings.max_keep_alive_requests
-            or (length and length > self._most_body(route)) or (site.gate is not None and not site.limits.prompt)
+            or (length and length > self._most_body(route))
+            # One that is refused must not have its body read.
+            or (site.gate is not None and (length or not site.limits.prompt))
         ):  # fmt: skip
             event = http.begin(head, request, body)
             self._begin(request, match)
