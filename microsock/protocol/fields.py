@@ -26,7 +26,7 @@ _REQUEST_LINE = re.compile(rb"(GET|POST|HEAD|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~
 _VISIBLE = bytes([9, *range(0x20, 0x7F)])
 # Of one that goes out: obs-text too (RFC 9110 section 5.5).
 _SENDABLE = bytes([*_VISIBLE, *range(0x80, 0x100)])
-_MAX_LINES, _MAX_LINE, _MAX_HEAD = 1024, 512, 16
+_MAX_LINES, _MAX_LINE, _MAX_NAME, _MAX_HEAD = 1024, 512, 64, 16
 # Secrets, which are not to lie about in a table; these and what counts down are not the same twice for long.
 _NEVER = {b"cookie", b"authorization", b"proxy-authorization", b"set-cookie", b"ratelimit"}
 # Each request's own: what these say is looked at every time.
@@ -79,59 +79,63 @@ class RequestLines(Memory[bytes, tuple[str, str]]):
         return parts
 
 
-class Judged(NamedTuple):
-    """One line of a request that is plain for itself.
-
-    Attributes:
-        field: its name in lower case, and its value.
-        about: for a line that frames the message, what it tells: ``host``, ``length`` or ``closes``; else empty.
-        told: that; a str, an int or a bool.
-    """
-
-    field: Field
-    about: str = ""
-    told: Any = None
+Judged = tuple[Field, str, Any]
+"""One line of a request that is plain for itself: its name in lower case and its value; for one that frames the
+message what it tells, ``host``, ``length`` or ``closes``, else nothing; and that: a str, an int or a bool."""
 
 
 class FieldTable(Memory[bytes, Field]):
     """Request lines by their bytes: name in lower case, and value. None that frames the message is in ``known``."""
 
-    __slots__ = ("framing",)
+    __slots__ = ("_names", "framing")
 
     def __init__(self) -> None:
         super().__init__()
+        self._names: dict[bytes, bytes] = {}
         self.framing: Memory[bytes, Judged] = Memory()
         """Those that do. Only what each says is remembered; whether they go together is looked at every time."""
 
     def judge(self, line: bytes) -> Judged | None:
         """What a line says that is not known; None where h11 is to judge it."""
         name, colon, value = line.partition(b":")
-        if not colon or not _TOKEN.fullmatch(name) or value.translate(None, _VISIBLE):
+        lower = self._names.get(name) or self._judge_name(name)
+        if lower is None or not colon or value.translate(None, _VISIBLE):
             return None
-        field = (name.lower(), value.strip(b" \t"))
-        judged = _JUDGES.get(field[0], Judged)(field)
-        if judged is not None and len(line) <= _MAX_LINE and field[0] not in _NEVER:
-            if judged.about:
+        field = (lower, value.strip(b" \t"))
+        judge = _JUDGES.get(lower)
+        if judge is not None:
+            judged = judge(field)
+            if judged is not None and len(line) <= _MAX_LINE:
                 self.framing.remember(line, judged)
-            else:
-                self.remember(line, field)
-        return judged
+            return judged
+        if lower not in _NEVER and len(line) <= _MAX_LINE:
+            self.remember(line, field)
+        return field, "", None
+
+    def _judge_name(self, name: bytes) -> bytes | None:
+        # A line that never comes twice has a name that does.
+        if len(name) > _MAX_NAME or not _TOKEN.fullmatch(name):
+            return None
+        if len(self._names) >= _MAX_LINES:
+            self._names.clear()
+        self._names[name] = lower = name.lower()
+        return lower
 
 
 def _host(field: Field) -> Judged | None:
     try:
-        return Judged(field, "host", checked_host(field[1].decode("ascii")))
+        return field, "host", checked_host(field[1].decode("ascii"))
     except RemoteProtocolError:
         return None
 
 
 def _length(field: Field) -> Judged | None:
-    return Judged(field, "length", int(field[1])) if _LENGTH.fullmatch(field[1]) else None
+    return (field, "length", int(field[1])) if _LENGTH.fullmatch(field[1]) else None
 
 
 def _connection(field: Field) -> Judged | None:
     closes = _CLOSES.get(field[1].lower())
-    return None if closes is None else Judged(field, "closes", closes)
+    return None if closes is None else (field, "closes", closes)
 
 
 def _never(field: Field) -> None:

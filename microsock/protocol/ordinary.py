@@ -61,9 +61,12 @@ def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
 
 def whole_answer(head: AnswerHead, date: bytes, body: bytes, closes: bool = False) -> list[bytes]:
     """A whole answer that has a body, and whose head has no line that is the server's to fill."""
+    size = len(body)
+    if size <= _SMALL and not closes:
+        return [b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head.raw, date, size, body)]
     ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
-    top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, len(body), ends)
-    return [top + body] if len(body) <= _SMALL else [top, body]
+    top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, size, ends)
+    return [top + body] if size <= _SMALL else [top, body]
 
 
 class Ordinary:
