@@ -42,6 +42,8 @@ __all__ = ["HIGH_WATER", "Exchange"]
 # Queued bytes past which a producer is paused and a WebSocket peer is not read from.
 HIGH_WATER = 64 << 10
 
+# A handler that took so many seconds is not waited for by the answers that were made before it in the same turn.
+_SLOW = 0.001
 _GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
 
@@ -120,6 +122,8 @@ class Exchange:
             self._begin(request, match)
             self._handle(event)
             return None
+        if route.slow and site.departures is not None:
+            site.departures.leave()
         self._busy = request
         started = site.now()
         told: list[tuple[str, str]] = []
@@ -134,7 +138,7 @@ class Exchange:
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
             if sent is not None and sent.plain and whole is not None:
                 self._busy = None
-                site.answered(request, status, len(whole), started)
+                route.slow = site.answered(request, status, len(whole), started) > _SLOW
                 return whole_answer(sent, site.http_date(), whole)
         http.begin(head, request, b"")
         if length:

@@ -79,7 +79,7 @@ class Route:
     Raises ``BadRule`` for a handler that does not fit its rule.
     """
 
-    __slots__ = ("blocking", "exempt", "handler", "limits", "max_body_size", "methods", "name", "rule")
+    __slots__ = ("blocking", "exempt", "handler", "limits", "max_body_size", "methods", "name", "rule", "slow")
 
     def __init__(
         self,
@@ -100,6 +100,8 @@ class Route:
         self.blocking = checked_blocking(blocking, handler)
         self.limits: tuple[Limit, ...] = ()
         self.exempt = False  # from connection_required
+        self.slow = False
+        """Whether the last call of its handler took long, as far as that is looked at."""
 
     def __repr__(self) -> str:
         return f"<Route {'|'.join(self.methods)} {self.rule.text} {self.name}>"

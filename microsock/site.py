@@ -101,6 +101,17 @@ class Executor(Protocol):
         """Make none any more."""
 
 
+class Departures(Protocol):
+    """Has the answers of one turn leave together."""
+
+    def admit(self, connection: Any) -> bool:
+        """Have ``connection.depart`` called soon; False where it had better be called at once."""
+        ...
+
+    def leave(self) -> None:
+        """Let all of them go now."""
+
+
 class Follower(Protocol):
     """A member of topics: a WebSocket or an event stream."""
 
@@ -165,6 +176,8 @@ class Site:
         self.gate: Gate | None = None
         """What every request has to pass; None where nothing is asked of any."""
         self._client_table = clients
+        self.departures: Departures | None = None
+        """Where answers wait for each other that are made in one turn; None where each leaves at once."""
         self.leaving = False
         """While draining: another worker serves in our place, so idle connections may stay until their next request."""
         self.count_request: Callable[[], None] | None = None
@@ -229,8 +242,8 @@ class Site:
     def limits(self, store: Store) -> None:
         self._limits = store
 
-    def answered(self, request: Request, status: int, size: int, started: float, endless: bool = False) -> None:
-        """A request was answered: count it and tell the access log.
+    def answered(self, request: Request, status: int, size: int, started: float, endless: bool = False) -> float:
+        """A request was answered: count it and tell the access log; gives the seconds it took.
 
         Args:
             request: what was answered.
@@ -250,6 +263,7 @@ class Site:
             self.access(
                 Answered(request.client.host, request.method or "-", target or "-", status, size, seconds, request)
             )
+        return seconds
 
     def add(self, conversation: Conversation) -> None:
         """Know a WebSocket that has opened."""

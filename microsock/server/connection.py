@@ -154,7 +154,7 @@ class Connection:
             return
         try:
             if readable:
-                if not self._at_rest:
+                if not self._at_rest or self._out:
                     self._read()
                 elif self._answer():
                     return
@@ -233,16 +233,30 @@ class Connection:
             answer = self._exchange.take(data)
         finally:
             self._in_turn = False
-        if answer is not None and len(answer) == 1 and not self.closed:
-            taken = self._transport.send(answer[0])
-            self.sent += taken
-            if taken == len(answer[0]):
+        if answer is None or len(answer) > 1 or self.closed:
+            self._at_rest = False
+            self.write(answer or ())
+            return False
+        self._out += answer
+        self.queued_bytes = len(answer[0])
+        departures = self._site.departures
+        if departures is None or not departures.admit(self):
+            self.depart()
+        return True
+
+    def depart(self) -> None:
+        """Let the answer go that was made straight."""
+        if self.closed:
+            return
+        try:
+            self._hand_over()
+            if self._out:
+                self._at_rest = False
+                self._settle()
+            else:
                 self._patience.answered()
-                return True
-            answer = [answer[0][taken:]]
-        self._at_rest = False
-        self.write(answer or [])
-        return False
+        except Exception as error:
+            self._failed(error)
 
     # A turn.
 

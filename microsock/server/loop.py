@@ -96,6 +96,7 @@ class Loop:
         self._wakeup = Wakeup()
         self._mailbox = Mailbox()
         self._soon: deque[Callback] = deque()
+        self._at_end: list[Callback] = []
         self._thread: int | None = None  # the one that takes a turn now
         # For whoever watches from another thread.
         self.turn_began = math.inf
@@ -117,6 +118,10 @@ class Loop:
     def call_soon(self, callback: Callback) -> None:
         """Have this called after what is running now; before the loop waits again."""
         self._soon.append(callback)
+
+    def at_end(self, callback: Callback) -> None:
+        """Have this called when this turn's news is handled, before any timer."""
+        self._at_end.append(callback)
 
     def post(self, callback: Callback) -> None:
         """Have this called on the loop's thread; from any thread. Never called if the loop closes before.
@@ -171,6 +176,8 @@ class Loop:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)
                     except Exception:
                         logger.exception("unexpected error in %r", watched)
+            if self._at_end:
+                self._end_news()
             due = self.timers.soonest()
             if due is not None and due <= self._now():
                 count += self._run_timers()
@@ -221,6 +228,15 @@ class Loop:
             return wait
         left = due - self._now()
         return wait if left >= wait else left if left > 0.0 else 0.0
+
+    def _end_news(self) -> None:
+        callbacks, self._at_end = self._at_end, []
+        self.news = 0
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:
+                logger.exception("unexpected error in %r", callback)
 
     def _run_timers(self) -> int:
         try:

@@ -24,6 +24,7 @@ from .access import AccessLog
 from .binding import Bound
 from .connection import Connection
 from .dates import HttpDate
+from .departures import Departures
 from .elsewhere import Shared
 from .listener import Listener, connection_limit
 from .loop import Loop
@@ -74,6 +75,7 @@ class Service:
             limits=self._shared.limits,
             clients=self.parts.clients,
         )
+        self.site.departures = Departures(self.loop)
         self.reception = Reception(self.loop, settings.tls_timeout, welcome=self._welcome, left=self._client_left)
         self.listener = Listener(
             bound,

@@ -109,6 +109,21 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 
+class Late:
+    """Answers that leave when the test says so."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Connection] = []
+
+    def admit(self, connection: Connection) -> bool:
+        self.waiting.append(connection)
+        return True
+
+    def leave(self) -> None:
+        while self.waiting:
+            self.waiting.pop().depart()
+
+
 class Side:
     """One connection to an app of its own, and all that can be seen of it."""
 
@@ -121,6 +136,9 @@ class Side:
         self.world.site.access = self.log.append
         self.transport = MemoryTransport()
         self.ended = 0
+        self.late = Late()
+        if straight:
+            self.world.site.departures = self.late
         self.connection = Connection(
             self.world.site, self.transport, self.world.timers, client=Address("1.2.3.4", 5), on_closed=self.closed
         )
@@ -143,6 +161,7 @@ class Side:
         """Turn until the connection has nothing to do."""
         while not self.connection.closed and any(ready := self.transport.ready()):
             self.connection.handle(*ready)
+            self.late.leave()
             self.world.settle()
 
     def seen(self) -> tuple[object, ...]:
