@@ -228,7 +228,7 @@ class App(Registry):
 
     def call(self, request: Request, match: Match) -> Response | Pending:
         """The handler's answer, or the error's where there is none. ``finish`` is still to come."""
-        route, params = match.route, match.params
+        _, route, params, _, _ = match
         try:
             if route is None:
                 return _without_route(request, match)
@@ -237,7 +237,7 @@ class App(Registry):
                 value = route.handler(request, **params)
             else:
                 value = route.handler(request)
-            return value if isinstance(value, Pending) else to_response(value, route.name)
+            return value if isinstance(value, (Response, Pending)) else to_response(value, route.name)
         except Exception as error:
             return self._hooks.failed(request, error)
 

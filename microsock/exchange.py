@@ -51,13 +51,15 @@ _ABNORMAL = 1006
 class Exchange:
     """Call ``session.receive_data`` and then ``run``; between turns, ``pull`` while there is room to send."""
 
-    __slots__ = ("_answer", "_app", "_busy", "_site", "_wire", "answered", "conversation", "session")
+    __slots__ = ("_answer", "_app", "_busy", "_site", "_wire", "answered", "conversation", "rested", "session")
 
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
         self.session = Session(peer, site.settings, site.http_date)
         self.conversation: Conversation | None = None
         self.answered = 0
         """How many requests came; with ``session.waiting`` it tells one wait from the next."""
+        self.rested = 0.0
+        """When the last straight answer was made."""
         self._site = site
         self._app = site.app
         self._wire = wire
@@ -110,10 +112,10 @@ class Exchange:
         request = Request(method, target, fields, body, http.client, http.scheme, host)
         self._note(request)
         match = site.app.match(request)
-        route = match.route
+        _, route, _, _, _ = match
         if (
             route is None or route.blocking or closes or method == "HEAD" or site.draining
-            or self.answered >= site.settings.max_keep_alive_requests
+            or self.answered >= site.most_requests
             or (length and length > self._most_body(route))
             # One that is refused must not have its body read.
             or (site.gate is not None and (length or not site.limits.prompt))
@@ -138,7 +140,8 @@ class Exchange:
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
             if sent is not None and sent.plain and whole is not None:
                 self._busy = None
-                route.slow = site.answered(request, status, len(whole), started) > _SLOW
+                self.rested = ended = site.answered(request, status, len(whole), started)
+                route.slow = ended - started > _SLOW
                 return whole_answer(sent, site.http_date(), whole)
         http.begin(head, request, b"")
         if length:
@@ -158,7 +161,7 @@ class Exchange:
         return self._app.call(request, match)
 
     def _begin(self, request: Request, match: Match | None) -> Answer:
-        last = self.answered >= self._site.settings.max_keep_alive_requests
+        last = self.answered >= self._site.most_requests
         self._answer = answer = Answer(self._site, self.session.http, request, last, self)
         answer.match = match
         self._busy = None

@@ -155,6 +155,8 @@ class Site:
     ) -> None:
         self.app = app
         self.settings = settings
+        self.most_requests = settings.max_keep_alive_requests
+        """On one connection."""
         self.now = now
         self.call_at = call_at
         self.call_soon = call_soon
@@ -243,7 +245,7 @@ class Site:
         self._limits = store
 
     def answered(self, request: Request, status: int, size: int, started: float, endless: bool = False) -> float:
-        """A request was answered: count it and tell the access log; gives the seconds it took.
+        """A request was answered: count it and tell the access log; gives the time.
 
         Args:
             request: what was answered.
@@ -252,7 +254,8 @@ class Site:
             started: when the request came, on the clock ``now``.
             endless: whether the answer had no end of its own.
         """
-        seconds = self.now() - started
+        ended = self.now()
+        seconds = ended - started
         if endless:
             self.tally.answered_endless(status)
         else:
@@ -263,7 +266,7 @@ class Site:
             self.access(
                 Answered(request.client.host, request.method or "-", target or "-", status, size, seconds, request)
             )
-        return seconds
+        return ended
 
     def add(self, conversation: Conversation) -> None:
         """Know a WebSocket that has opened."""

@@ -68,6 +68,7 @@ CELLS = Cell.STATUS + 500
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """The upper bounds of the histogram's buckets, in seconds."""
 
+_QUICK = BOUNDS[0]
 _FIRST_STATUS = Cell.STATUS - 100
 _LATENCY, _LATENCY_SUM = int(Cell.LATENCY), int(Cell.LATENCY_SUM)
 
@@ -93,7 +94,7 @@ class Tally:
         cells = self.cells
         if status:
             cells[_FIRST_STATUS + status] += 1
-            cells[_LATENCY + bisect_left(BOUNDS, seconds)] += 1
+            cells[_LATENCY + bisect_left(BOUNDS, seconds) if seconds > _QUICK else _LATENCY] += 1
             cells[_LATENCY_SUM] += int(seconds * 1e6)
         else:
             cells[Cell.GIVEN_UP] += 1

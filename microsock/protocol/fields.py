@@ -15,7 +15,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
 from ..startup import NamedTuple
 from .framing import checked_host
 
-__all__ = ["FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines", "made_head"]
+__all__ = ["FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines"]
 
 Field = tuple[bytes, bytes]
 
@@ -164,7 +164,7 @@ class Line(NamedTuple):
     """Whether it may be remembered."""
 
 
-class AnswerHead(NamedTuple):
+class AnswerHead:
     """The head of an answer as the app gave it, judged.
 
     Attributes:
@@ -175,11 +175,15 @@ class AnswerHead(NamedTuple):
         plain: whether there are none, and the status is one that has a body.
     """
 
-    status: int
-    lines: tuple[Line, ...]
-    raw: bytes
-    framing: bool
-    plain: bool
+    __slots__ = ("framing", "lines", "plain", "raw", "status")
+
+    def __init__(self, status: int, lines: tuple[Line, ...]) -> None:
+        raws = [line.raw for line in lines]
+        self.status = status
+        self.lines = lines
+        self.raw = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii") + b"".join(raws)
+        self.framing = b"" in raws
+        self.plain = not self.framing and status not in (204, 304)
 
 
 class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
@@ -195,7 +199,7 @@ class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
         """A head that is not known. Raises ``LocalProtocolError`` for a line that must not be sent."""
         known = self._lines.known
         lines = tuple([known.get(pair) or self._judge(pair) for pair in pairs])
-        head = made_head(status, lines)
+        head = AnswerHead(status, lines)
         if len(lines) <= _MAX_HEAD and all(line.lasting for line in lines):
             self.remember((status, pairs), head)
         return head
@@ -213,11 +217,3 @@ class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
         if line.lasting:
             self._lines.remember(pair, line)
         return line
-
-
-def made_head(status: int, lines: tuple[Line, ...]) -> AnswerHead:
-    """A head of lines that were judged."""
-    raws = [line.raw for line in lines]
-    status_line = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
-    framing = b"" in raws
-    return AnswerHead(status, lines, status_line + b"".join(raws), framing, not framing and status not in (204, 304))

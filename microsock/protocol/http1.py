@@ -15,7 +15,7 @@ from ..request import Address, Request
 from ..startup import NamedTuple
 from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
-from .fields import FRAMING, AnswerHead, Field, HeadTable, Line, made_head
+from .fields import FRAMING, AnswerHead, Field, HeadTable, Line
 from .framing import Framing, HeadParts, examine, split_head
 from .ordinary import Head, Ordinary, read_ordinary
 from .scanner import HeadScanner, Limits
@@ -300,7 +300,7 @@ class Http1:
         connection = [line for line in head.lines if line.name.lower() == b"connection" and not self.last_answer]
         if connection and isinstance(way, Ordinary):
             way = self._way = self._replayed(way)
-        return made_head(head.status, (*kept, *connection)), way
+        return AnswerHead(head.status, (*kept, *connection)), way
 
     def _replayed(self, way: Ordinary) -> Whole:
         # An h11 that has read what the short way has; of the body it wants to know no more than the length.

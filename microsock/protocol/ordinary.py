@@ -31,14 +31,15 @@ of the body, and whether the peer wants to close behind it."""
 
 def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
     """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
+    longest_line, longest_head, most_lines = limits
     size = buffer.find(b"\r\n\r\n")
-    if size < 0 or size + 4 > limits.line or size + 4 > limits.head:
+    if size < 0 or size + 4 > longest_line or size + 4 > longest_head:
         return None
     raw = bytes(buffer[:size])
     lines = raw.split(b"\r\n")
     line = lines.pop(0)
     start = _KNOWN_STARTS.get(line) or _STARTS.judge(line)
-    if start is None or len(lines) > limits.headers:
+    if start is None or len(lines) > most_lines:
         return None
     # Lines that frame the message are among those that are not known, always.
     fields = list(map(_KNOWN_FIELDS.get, lines))

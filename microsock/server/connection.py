@@ -233,9 +233,13 @@ class Connection:
             answer = self._exchange.take(data)
         finally:
             self._in_turn = False
-        if answer is None or len(answer) > 1 or self.closed:
+        if self.closed:
+            return True
+        if answer is None or len(answer) > 1:
             self._at_rest = False
-            self.write(answer or ())
+            for piece in answer or ():
+                self._out.append(piece)
+                self.queued_bytes += len(piece)
             return False
         self._out += answer
         self.queued_bytes = len(answer[0])
@@ -245,15 +249,21 @@ class Connection:
         return True
 
     def depart(self) -> None:
-        """Let the answer go that was made straight."""
-        if self.closed:
+        """Let the answer go that was made straight, unless a turn has come in between."""
+        if self.closed or not self._at_rest:
             return
         try:
-            self._hand_over()
-            if self._out:
+            answer = self._out.pop()
+            taken = self._transport.send(answer)
+            self.sent += taken
+            if taken < len(answer):
+                self._out.append(answer[taken:])
+                self.queued_bytes -= taken
                 self._at_rest = False
                 self._settle()
-            else:
+                return
+            self.queued_bytes = 0
+            if self._exchange.answered < 2 or self._site.draining:
                 self._patience.answered()
         except Exception as error:
             self._failed(error)

@@ -167,10 +167,9 @@ class Loop:
         began = self.turn_began = self._now()
         self.news = count = len(news)
         try:
-            for key, events in news:
+            for (_, _, _, watched), events in news:
                 # A callback before this one may have closed the descriptor and opened another of the same number:
                 # this entry then still speaks of the old one, which wants nothing any more.
-                watched: Watched = key.data
                 if wanted := events & watched.events:
                     try:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)

@@ -75,11 +75,25 @@ class Patience(Deadlines):
             self.set("write", self._timers.now() + self._settings.write_timeout / _LOOKS)
 
     def answered(self) -> None:
-        """A request has come and was answered; what is waited for is the next, as before."""
+        """A request was answered straight; what is waited for is the next, as before.
+
+        Called for the first on a connection and while the server drains. Of all others the exchange knows when they
+        were, and is asked when the deadline of the first has come.
+        """
+        if self._site.draining:
+            self.look()
+        else:
+            self.set("wait", self._rested())
+
+    def _rested(self) -> float:
         self._number = self._exchange.answered
-        self._wait = when = self._timers.now() + self._settings.keep_alive_timeout
-        if self._timer is None or when < self._timer.when:
-            self._arm(when)
+        return self._exchange.rested + self._settings.keep_alive_timeout
+
+    def get(self, name: str) -> float | None:
+        """When the deadline of this name passes; None if it is not set."""
+        if name == "wait" and self._number != self._exchange.answered and self._waiting is _IDLE:
+            self._wait = self._rested()
+        return super().get(name)
 
     def drain(self) -> None:
         """The server stops: half a second for a request that is on its way, nothing for a half-read head.
@@ -88,7 +102,7 @@ class Patience(Deadlines):
         """
         if self._site.leaving:
             return
-        waiting = self._exchange.session.waiting
+        waiting, self._number = self._exchange.session.waiting, self._exchange.answered
         if waiting is Waiting.IDLE:
             self.set("wait", self._timers.now() + _DRAIN)
         elif waiting is Waiting.HEAD:

@@ -164,7 +164,8 @@ class Deadlines:
             self._timer = None
 
     def _all(self) -> dict[str, float]:
-        waits = {} if self._wait is None else {"wait": self._wait}
+        wait = self.get("wait")
+        waits = {} if wait is None else {"wait": wait}
         return waits if self._whens is None else waits | self._whens
 
     def _arm(self, when: float) -> None:
