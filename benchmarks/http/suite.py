@@ -20,7 +20,15 @@ _PEERS = (
         ("uvicorn",),
         packages=("starlette", "uvicorn", "httptools", "uvloop"),
     ),
-    Peer("granian", "Starlette on granian", "http_starlette.py", ("granian",), packages=("starlette", "granian")),
+    # It has not answered thousands of connections, one after the other, within two minutes.
+    Peer(
+        "granian",
+        "Starlette on granian",
+        "http_starlette.py",
+        ("granian",),
+        packages=("starlette", "granian"),
+        cannot=("idle",),
+    ),
     Peer("aiohttp", "aiohttp", "http_aiohttp.py", packages=("aiohttp",)),
     Peer("sanic", "sanic", "http_sanic.py", packages=("sanic", "uvloop")),
     Peer("bjoern", "falcon on bjoern", "http_falcon.py", packages=("falcon", "bjoern"), cannot=("pipelined", "tls")),
