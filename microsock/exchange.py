@@ -74,6 +74,11 @@ class Exchange:
         request = self._busy if self._answer is None else self._answer.request
         return "" if request is None else f"{request.method} {request.raw_path}"
 
+    @property
+    def answering(self) -> bool:
+        """Whether it is busy with what is answered straight, of which the session does not know."""
+        return self._busy is not None
+
     # Events in.
 
     def run(self, budget: int) -> bool:

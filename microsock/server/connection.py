@@ -91,7 +91,9 @@ class Connection:
     @property
     def waiting(self) -> Waiting | None:
         """What its session waits for; None while it closes."""
-        return None if self._lingering else self._exchange.session.waiting
+        if self._lingering:
+            return None
+        return Waiting.ANSWER if self._exchange.answering else self._exchange.session.waiting
 
     @property
     def about(self) -> str:
