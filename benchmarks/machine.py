@@ -84,7 +84,7 @@ def description() -> str:
     lines = (_PROC / "cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.machine()
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    return f"{model}, {os.cpu_count()} cores, {platform.system()} {'.'.join(platform.release().split('.')[:2])}"
 
 
 def _ticks(pid: int) -> int:
