@@ -11,11 +11,12 @@ from typing import Protocol
 
 from .errors import HTTPError, Overloaded
 from .eventstream import CONTENT_TYPE, EventStream
+from .log import logger
 from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
-from .site import Call, Site, logger
+from .site import Call, Site
 from .streaming import Body, Cut, Producer
 from .tally import Cell
 

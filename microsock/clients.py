@@ -6,11 +6,11 @@ That is a mark that clients carry from request to request, no open connection. W
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from .errors import HTTPError
+from .log import logger
 from .request import NOBODY, Address, Request
 from .response import Response
 from .signatures import handler_name
@@ -19,8 +19,6 @@ __all__ = ["Client", "ClientTable", "Clients", "MemoryTable"]
 
 # A mark has a place of fixed size in the memory that workers share.
 LONGEST_KEY = 96
-
-log = logging.getLogger("microsock")
 
 
 class Client:
@@ -219,4 +217,4 @@ def _tell(handler: Callable[[Client], Any], client: Client) -> None:
     try:
         handler(client)
     except Exception:
-        log.exception("@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])
+        logger.exception("@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])

@@ -13,12 +13,13 @@ from typing import Any, Protocol
 from .errors import Overloaded, WebSocketClosed
 from .history import Record
 from .limits import Allowance
+from .log import logger
 from .messages import encode_message
 from .protocol.events import CloseReceived, Event, MessageReceived
 from .protocol.frames import Frames
 from .request import Request
 from .script import Script
-from .site import Call, Site, SocketClosed, logger
+from .site import Call, Site, SocketClosed
 from .tally import Cell
 from .websocket import WebSocket
 from .websocket_route import WebSocketRoute

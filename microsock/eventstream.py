@@ -6,7 +6,6 @@ Values only: who follows, and what the history holds, is the floor above's.
 from __future__ import annotations
 
 import math
-import re
 from typing import ClassVar
 
 from .messages import Sendable, encode_message
@@ -18,8 +17,6 @@ __all__ = ["CONTENT_TYPE", "HEADERS", "Event", "EventStream"]
 CONTENT_TYPE = "text/event-stream"
 # No cache may keep a stream, and nginx must not collect it before it passes it on.
 HEADERS = (("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"))
-
-_LINE_ENDS = re.compile(r"\r\n|\r|\n")
 
 
 class Event:
@@ -49,7 +46,7 @@ class Event:
         lines = [_field(name, value) for name, value in (("event", event), ("id", id)) if value is not None]
         if retry is not None:
             lines.append(f"retry: {_milliseconds(retry)}\n")
-        lines += [f"data: {line}\n" for line in _LINE_ENDS.split(message)]
+        lines += [f"data: {line}\n" for line in message.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
         self._text = "".join(lines) + "\n"
 
     def encode(self) -> bytes:
@@ -96,7 +93,7 @@ def _field(name: str, value: str) -> str:
     if not isinstance(value, str):
         raise TypeError(f"an event's {name} is a str, not {value!r:.60}")
     value.encode()  # a lone surrogate shows here, not where the event is sent
-    if _LINE_ENDS.search(value) or "\0" in value:
+    if "\n" in value or "\r" in value or "\0" in value:
         raise ValueError(f"an event's {name} is one line without NUL, not {value!r}")
     return f"{name}: {value}\n"
 

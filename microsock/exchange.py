@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .answer import Answer
 from .errors import HTTPError, LocalProtocolError
+from .log import logger
 from .protocol.events import (
     CloseReceived,
     Event,
@@ -30,7 +31,7 @@ from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
 from .routing import Kind, Match, Route
-from .site import Site, logger
+from .site import Site
 
 if TYPE_CHECKING:
     from .conversation import Conversation, Wire

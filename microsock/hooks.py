@@ -5,11 +5,11 @@ Whatever goes wrong in here still ends in an answer.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
 from .errors import HTTPError, SetupError, reason_phrase
+from .log import logger
 from .request import Request
 from .response import Response, close_stream, to_response
 from .signatures import check_call, handler_name
@@ -17,8 +17,6 @@ from .signatures import check_call, handler_name
 __all__ = ["Hooks"]
 
 AnyCallable = Callable[..., Any]
-
-log = logging.getLogger("microsock")
 
 
 class Hooks:
@@ -59,10 +57,10 @@ class Hooks:
         except HTTPError as another:
             response = _plain(another)
         except Exception:
-            log.exception("the error handler for %s raised", _line(request))
+            logger.exception("the error handler for %s raised", _line(request))
             response = _plain(shown)
         if error is not shown and response.status >= 500:
-            log.error("%s failed", _line(request), exc_info=error)
+            logger.error("%s failed", _line(request), exc_info=error)
         return response
 
     def finish(self, request: Request, response: Response) -> Response:
@@ -76,7 +74,7 @@ class Hooks:
                 close_stream(response.stream)
                 if isinstance(error, HTTPError):
                     return _plain(error)
-                log.exception("on_response %r raised for %s", handler_name(hook), _line(request))
+                logger.exception("on_response %r raised for %s", handler_name(hook), _line(request))
                 return _plain(HTTPError(500))
         return response
 
@@ -86,7 +84,7 @@ class Hooks:
             try:
                 function()
             except Exception:
-                log.exception("on_stop %r raised", handler_name(function))
+                logger.exception("on_stop %r raised", handler_name(function))
 
     def _table(self, key: object) -> dict[Any, AnyCallable]:
         if key is None:

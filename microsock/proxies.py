@@ -6,19 +6,17 @@ so that what a client has made up itself stands behind the first hop that is not
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from sys import intern
 
+from .log import logger
 from .networks import LOCAL, Networks, parse_ip
 from .request import Address, Request
 from .settings import Settings
 
 __all__ = ["Proxies"]
-
-logger = logging.getLogger("microsock")
 
 _FOR, _PROTO, _HOST, _FORWARDED = b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"
 _NAMES = frozenset((_FOR, _PROTO, _HOST, _FORWARDED))

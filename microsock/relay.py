@@ -6,15 +6,13 @@ history are kept as the bytes that came, for workers that join later.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from . import envelope
 from .history import History, Record
+from .log import logger
 
 __all__ = ["Relay"]
-
-logger = logging.getLogger("microsock")
 
 # What one answer to a worker that joins holds, in bytes; the whole history would not fit into its queue.
 _WELCOME_BYTES = 1 << 20

@@ -27,8 +27,7 @@ D = TypeVar("D")
 # An encoded slash, decoded within its segment. No UTF-8 decodes to it, so it can be told from a real slash.
 ENCODED_SLASH = "\udc2f"
 
-_SLASH = re.compile("%2[fF]")
-_ESCAPES = re.compile("(?:%[0-9A-Fa-f]{2})+")
+_ESCAPES = "(?:%[0-9A-Fa-f]{2})+"
 _QUOTED_PAIR = r"\\([0-3][0-7][0-7]|.)"
 # The charsets a text body may name; others would let a client choose any codec of Python's.
 _CHARSETS = {
@@ -286,12 +285,14 @@ class _Packed(Sequence[tuple[bytes, bytes]]):
 
 def _decoded(path: str) -> str:
     # Decoded once, and as if after splitting: %2F stays inside its segment.
-    return _unescaped(_SLASH.sub(ENCODED_SLASH, path)) if "%" in path else path
+    if "%" not in path:
+        return path
+    return _unescaped(path.replace("%2F", ENCODED_SLASH).replace("%2f", ENCODED_SLASH))
 
 
 def _unescaped(text: str) -> str:
     # As urllib's unquote, which takes milliseconds for some kB of percent signs that escape nothing.
-    return _ESCAPES.sub(_decode_escapes, text) if "%" in text else text
+    return re.compile(_ESCAPES).sub(_decode_escapes, text) if "%" in text else text
 
 
 def _decode_escapes(match: re.Match[str]) -> str:

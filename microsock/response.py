@@ -57,10 +57,10 @@ _STATUS_LINE = r"HTTP/1\.[01] ([1-5][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?"
 # What the server decides itself; in a raw response these lines are dropped.
 _FRAMING = ("content-length", "transfer-encoding", "connection", "keep-alive", "date")
 # A cookie's value, bare or in double quotes (RFC 6265 section 4.1.1).
-_COOKIE_VALUE = re.compile(r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"')
+_COOKIE_VALUE = r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"'
 # Reserved characters and the percent sign (RFC 3986 section 2.2); letters, digits and -._~ are never encoded either.
 _URL_CHARACTERS = frozenset(b":/?#[]@!$&'()*+,;=%-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
-_COOKIE_ATTRIBUTE = re.compile(r"[\x20-:<-~]*")
+_COOKIE_ATTRIBUTE = r"[\x20-:<-~]*"
 
 
 def json_text(value: Any) -> str:
@@ -211,7 +211,7 @@ class Response:
         """
         if not is_token(name):
             raise ValueError(f"cookie name {name!r} is not a token")
-        if not _COOKIE_VALUE.fullmatch(value):
+        if not re.compile(_COOKIE_VALUE).fullmatch(value):
             raise ValueError(
                 f"cookie {name} has a value with a space, comma, semicolon, quote or backslash; encode it first"
             )
@@ -349,6 +349,6 @@ def _field(line: str) -> tuple[str, str]:
 
 
 def _cookie_attribute(key: str, value: str) -> str:
-    if not _COOKIE_ATTRIBUTE.fullmatch(value):
+    if not re.compile(_COOKIE_ATTRIBUTE).fullmatch(value):
         raise ValueError(f"cookie attribute {key} has a semicolon or a control character in {value!r}")
     return value

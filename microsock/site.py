@@ -6,7 +6,6 @@ touches the world (time, the loop, random ids) is handed in.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +16,7 @@ from .bus import Bus, LocalBus
 from .clients import ClientTable
 from .history import Record
 from .jobs import Job
+from .log import logger
 from .proxies import Proxies
 from .rates import Rate
 from .request import Request
@@ -43,10 +43,7 @@ __all__ = [
     "Site",
     "SocketClosed",
     "Timer",
-    "logger",
 ]
-
-logger = logging.getLogger("microsock")
 
 
 class Answered(NamedTuple):

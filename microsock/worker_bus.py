@@ -5,7 +5,6 @@ Knows the relay only as a function that takes messages, and who follows what onl
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -13,10 +12,9 @@ from . import envelope
 from .bus import Audience
 from .errors import Overloaded
 from .history import History, Record
+from .log import logger
 
 __all__ = ["WorkerBus"]
-
-logger = logging.getLogger("microsock")
 
 # After how many seconds what found no room is said again.
 _PATIENCE = 0.1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import gc
 import pickle
 from typing import Generic, TypeVar, get_type_hints
@@ -46,8 +47,13 @@ def test_a_named_tuple_is_as_that_of_typing() -> None:
     match point:
         case Point(x, y):
             assert (x, y) == (1, 2)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
+        point._replace(z=1)
+    assert Point._make([3, 4]) == (3, 4)
+    assert Point._field_defaults == {"y": 2}
+    assert copy.copy(point) == point
     with pytest.raises(AttributeError):
         point.x = 3  # type: ignore[misc]
 

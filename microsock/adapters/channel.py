@@ -5,19 +5,18 @@ Knows nothing of what a body means, but that nobody reads or writes an unbounded
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..log import logger
+
 if TYPE_CHECKING:
     from ..server.loop import Loop
 
 __all__ = ["Channel", "framed"]
-
-logger = logging.getLogger("microsock")
 
 _LENGTH_BYTES = 4
 _READ_BYTES = 256 << 10

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 import stat
@@ -18,13 +17,12 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..errors import BindError, MicrosockError
+from ..log import logger
 from ..server.loop import Loop
 from ..settings import Settings
 from .control_path import control_path
 
 __all__ = ["Commands", "ControlServer", "open_control"]
-
-logger = logging.getLogger("microsock")
 
 _SECONDS = 5.0
 _MOST_PEERS = 32

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import signal
 import socket
@@ -16,13 +15,12 @@ import time
 from pathlib import Path
 
 from ..errors import BadSetting, BindError
+from ..log import logger
 from .mark import MARK
 from .ports import Holder, Listening, listening_on
 from .processes import Handle, begun, command_of, handle_of, owner_of, parent_of
 
 __all__ = ["free_port_if_stuck", "is_port_free"]
-
-logger = logging.getLogger("microsock")
 
 # How long the kernel takes to close what a killed process, and its workers, had open.
 _AFTER_KILL_SECONDS = 2.0

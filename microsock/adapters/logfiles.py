@@ -9,10 +9,9 @@ import logging
 from collections.abc import Iterator
 
 from ..errors import BadSetting
+from ..log import logger
 
 __all__ = ["configure_logging", "reopen_logs"]
-
-logger = logging.getLogger("microsock")
 
 
 def configure_logging(path: str) -> None:

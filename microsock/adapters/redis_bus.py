@@ -7,7 +7,6 @@ a message reaches the host it is published on, and that is counted and logged.
 from __future__ import annotations
 
 import json
-import logging
 import secrets
 import socket
 import threading
@@ -16,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..bus import Audience
+from ..log import logger
 from ..relay import Relay
 from ..worker_bus import WorkerBus
 from .channel import Channel
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ..server.loop import Loop
 
 __all__ = ["BridgeThread", "RedisLink", "SoloRedisBus"]
-
-logger = logging.getLogger("microsock")
 
 _ELSEWHERE = bytes(8)
 _TELL_SECONDS = 0.25

@@ -6,7 +6,6 @@ clock of Redis, so that the machines' own need not agree.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from hashlib import blake2b, sha1
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..limits import Store, Verdict
+from ..log import logger
 from ..rates import Rate
 from .redis_client import RedisPlace, connect, why
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from redis import Redis
 
 __all__ = ["RedisStore"]
-
-logger = logging.getLogger("microsock")
 
 # As ``limits.charged``: a window begins at its first request, and what is refused is not counted.
 _SCRIPT = b"""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import faulthandler
-import logging
 import os
 import select
 import signal
@@ -19,11 +18,10 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from ..log import logger
 from ..startup import NamedTuple
 
 __all__ = ["Seat", "fork_worker", "how_it_ended", "send_signal"]
-
-logger = logging.getLogger("microsock")
 
 # The terminal and an init system send these to the whole group; for workers, the parent decides.
 _NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
-
+from ..log import logger
 from .household import Failure
 from .roster import Fate
 
 __all__ = ["Obituary"]
-
-logger = logging.getLogger("microsock")
 
 
 class Obituary:

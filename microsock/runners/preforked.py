@@ -6,7 +6,6 @@ The parent does not import the app, unless whoever started it had the app alread
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import sys
@@ -19,6 +18,7 @@ from ..adapters.redis_bus import RedisLink
 from ..adapters.redis_client import redis_place
 from ..app import App
 from ..errors import SetupError
+from ..log import logger
 from ..relay import Relay
 from ..server import spare
 from ..server.binding import Bound, bind_all
@@ -39,8 +39,6 @@ from .supervisor import NO_WORKER, Supervisor
 from .worker import Life, work
 
 __all__ = ["Preforked", "capacity_for", "count_of", "run_workers", "serve"]
-
-logger = logging.getLogger("microsock")
 
 # Fewer would not be simultaneous.
 _AT_LEAST = 2

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import math
 import os
 import select
@@ -24,6 +23,7 @@ from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed
 from ..adapters.child import Child, Departure, Origin, fork
 from ..adapters.pidfile import pid_file
 from ..errors import BadSetting, SetupError
+from ..log import logger
 from ..server.binding import Bound, bind_all
 from ..server.elsewhere import check_places
 from ..server.server import Server
@@ -36,8 +36,6 @@ from .reload_page import error_app
 from .sequential import STOPPED_AT_ONCE
 
 __all__ = ["Reloading"]
-
-logger = logging.getLogger("microsock")
 
 # Between two looks at the files. A look that takes long is taken more rarely; with a doorbell it is a precaution.
 _POLL_SECONDS, _POLL_WITH_BELL_SECONDS, _LOOKS_APART = 0.25, 2.0, 10

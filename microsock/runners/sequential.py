@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from ..app import App
+from ..log import logger
 from ..server.server import Server
 from ..server.signals import caught_signals
 from ..server.systemd import Notifier
@@ -17,8 +17,6 @@ from .console import announce, console, reopen_logs
 from .protocol import Task
 
 __all__ = ["STOPPED_AT_ONCE", "Sequential", "run"]
-
-logger = logging.getLogger("microsock")
 
 # What a shell expects of a program that Ctrl+C has ended: 128 and SIGINT's number.
 STOPPED_AT_ONCE = 130

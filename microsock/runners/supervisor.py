@@ -6,12 +6,12 @@ One thread and one loop. What to do is the roster's decision. Knows no app, and 
 from __future__ import annotations
 
 import json
-import logging
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..log import logger
 from ..server.loop import Loop
 from ..server.signals import caught_signals
 from . import words
@@ -23,8 +23,6 @@ from .roster import Fate, Member, Roster
 from .vigil import Vigil
 
 __all__ = ["NO_WORKER", "Supervisor"]
-
-logger = logging.getLogger("microsock")
 
 _STOPPED_AT_ONCE = 130
 NO_WORKER = 3

@@ -5,18 +5,16 @@ Knows workers only by the roster: their process ids, and when they were last hea
 
 from __future__ import annotations
 
-import logging
 import signal
 from collections.abc import Callable
 from functools import partial
 
+from ..log import logger
 from ..server.loop import Loop
 from .forking import send_signal
 from .roster import Member, Roster
 
 __all__ = ["Vigil"]
-
-logger = logging.getLogger("microsock")
 
 # How often to look after the workers, at most.
 _LOOK_SECONDS = 1.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import os
 import random
 import signal
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from ..adapters.channel import Channel, framed
 from ..app import App
 from ..errors import SetupError
+from ..log import logger
 from ..server.binding import Bound
 from ..server.dump import dump
 from ..server.loop import Loop
@@ -33,8 +33,6 @@ from .household import Failure, Ready
 from .protocol import Task
 
 __all__ = ["Life", "work"]
-
-logger = logging.getLogger("microsock")
 
 _APP_FAILED = 3
 _BEAT_SECONDS = 1.0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..adapters.mark import mark_as_server
 from ..errors import BadSetting, BindError, PortInUseError, SetupError
+from ..log import logger
 from ..request import Address
 from ..settings import Settings
 from ..startup import NamedTuple
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from .unixsocket import Claim
 
 __all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "stream_socket"]
-
-logger = logging.getLogger("microsock")
 
 # Two families want one free port: what is free for the first may be taken for the second.
 _FREE_PORT_TRIES = 16

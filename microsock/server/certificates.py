@@ -5,18 +5,16 @@ Made before workers are forked, so that a session ticket from one is good in all
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..errors import BadSetting
+from ..log import logger
 from ..settings import Settings
 from .options import NO_OPTIONS, KeyPair, Options
 
 __all__ = ["Certificates"]
-
-logger = logging.getLogger("microsock")
 
 _REASONS = {
     "KEY_VALUES_MISMATCH": "the key {key} does not belong to the certificate {certificate}",

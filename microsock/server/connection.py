@@ -8,16 +8,20 @@ protocol; time comes from the timers.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from ..exchange import HIGH_WATER, Exchange
+from ..log import logger
 from ..protocol.events import Waiting
 from ..protocol.http1 import Peer
 from ..request import Address
-from ..site import Site, logger
+from ..site import Site
 from ..tally import Cell
 from .patience import Patience
 from .timers import Timers
-from .transport import Transport
+
+if TYPE_CHECKING:
+    from .transport import Transport
 
 __all__ = ["Connection"]
 

@@ -6,16 +6,14 @@ running has the grace time. Knows no listener and no app.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from functools import partial
 
+from ..log import logger
 from .connection import Connection
 from .timers import Timers
 
 __all__ = ["Leaving"]
-
-logger = logging.getLogger("microsock")
 
 # All clients of a WebSocket come back at once when it closes: not all of them in the same instant.
 _SPREAD_SECONDS, _APART_SECONDS = 3.0, 0.05

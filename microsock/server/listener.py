@@ -6,7 +6,6 @@ Knows nothing of how addresses are written, and nothing of what is done with the
 from __future__ import annotations
 
 import functools
-import logging
 import resource
 import socket
 import struct
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
+from ..log import logger
 from ..request import Address
 from .binding import Bound
 from .loop import Loop
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from .certificates import Certificates
 
 __all__ = ["UNIX_CLIENT", "Listener", "client_address", "connection_limit"]
-
-logger = logging.getLogger("microsock")
 
 # The connections that are open wait while a batch is accepted.
 _BATCH = 16

@@ -5,7 +5,6 @@ Knows nothing of HTTP, of connections or of what its callbacks do.
 
 from __future__ import annotations
 
-import logging
 import math
 import selectors
 import time
@@ -13,12 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from threading import get_ident
 
+from ..log import logger
 from .timers import Timers
 from .wakeup import Mailbox, Wakeup
 
 __all__ = ["Loop", "Watch", "Watched"]
-
-logger = logging.getLogger("microsock")
 
 Callback = Callable[[], object]
 Ready = Callable[[bool, bool], object]

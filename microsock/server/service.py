@@ -5,7 +5,6 @@ One thread at a time turns it; ``ask_to_stop`` alone may be called by others, an
 
 from __future__ import annotations
 
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,11 +15,11 @@ from ..adapters.threads import ThreadPool
 from ..app import App
 from ..board import Board, private_board
 from ..errors import BadSetting, SetupError
+from ..log import logger
 from ..request import Address
 from ..settings import Settings
-from ..site import Site
+from ..site import AccessEntry, Site
 from . import spare
-from .access import AccessLog
 from .binding import Bound
 from .connection import Connection
 from .dates import HttpDate
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
     from .leaving import Leaving
 
 __all__ = ["Service"]
-
-logger = logging.getLogger("microsock")
 
 # How long clients wait at most for the bus to have all that was published before.
 _WELCOME_SECONDS = 5.0
@@ -68,7 +65,7 @@ class Service:
             executor=(pool := ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver)),
             new_id=_new_id,
             http_date=HttpDate().__call__,
-            access=AccessLog(settings.access_log_format) if settings.access_log else None,
+            access=_access_log(settings),
             bus=self._shared.bus,
             board=board,
             tally=board.tally(slot, os.getpid()),
@@ -307,6 +304,14 @@ def _board_and_slot(parts: Parts, now: Callable[[], float]) -> tuple[Board, int]
         return parts.board, parts.slot
     board = private_board(now)
     return board, board.claim(parts.worker)
+
+
+def _access_log(settings: Settings) -> Callable[[AccessEntry], None] | None:
+    if not settings.access_log:
+        return None
+    from .access import AccessLog  # only where there is one
+
+    return AccessLog(settings.access_log_format)
 
 
 def _new_id() -> str:

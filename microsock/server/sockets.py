@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import logging
 import socket
 import struct
 import termios
 from typing import Protocol
 
+from ..log import logger
 from .loop import Loop, Watched
 
 __all__ = ["Handler", "SocketTransport"]
-
-logger = logging.getLogger("microsock")
 
 # By default the kernel takes about 4 MB on loopback before a send blocks; a slow peer would look like a fast one.
 _SEND_BUFFER_BYTES = 256 << 10

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import socket
 import ssl
 from collections.abc import Callable
 
+from ..log import logger
 from .loop import Loop
 from .sockets import Handler, SocketTransport
 
 __all__ = ["Handshake", "TlsTransport"]
-
-logger = logging.getLogger("microsock")
 
 # The most that a record carries (RFC 8446 section 5.1).
 _RECORD_BYTES = 1 << 14

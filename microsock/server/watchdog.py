@@ -6,22 +6,19 @@ no protocol; the loop is only looked at, never touched.
 
 from __future__ import annotations
 
-import logging
 import math
 import os
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable
 from types import CodeType, FrameType
 
+from ..log import logger
 from ..tally import Cell, Tally
 from .loop import Loop
 
 __all__ = ["HELD_SECONDS", "Watchdog", "culprit", "stack_of", "turn_of"]
-
-logger = logging.getLogger("microsock")
 
 HELD_SECONDS = 1.0
 """A turn that takes longer is reported: everybody else waits for it."""
@@ -34,7 +31,7 @@ _MOST_FRAMES = 40
 # It ends at once, unless what it writes its log to takes nothing.
 _JOIN_SECONDS = 1.0
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + "/"
-_STANDARD = os.path.dirname(traceback.__file__) + "/"
+_STANDARD = os.path.dirname(os.__file__) + "/"
 
 
 class Watchdog:
@@ -171,6 +168,8 @@ def culprit(turn: list[FrameType]) -> str:
 
 def stack_of(turn: list[FrameType]) -> str:
     """A turn from the app's function inward, or all of it where there is none; as a traceback shows it."""
+    import traceback  # loaded in time, see `spare`
+
     start = next((place for place, frame in enumerate(turn) if _is_the_apps(frame.f_code)), 0)
     summary = traceback.StackSummary.extract(((frame, frame.f_lineno) for frame in turn[start:]), limit=-_MOST_FRAMES)
     return "".join(summary.format()).rstrip()
