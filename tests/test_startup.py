@@ -50,7 +50,7 @@ def test_a_named_tuple_is_as_that_of_typing() -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
-        point._replace(z=1)
+        point._replace(z=1)  # type: ignore[call-arg]
     assert Point._make([3, 4]) == (3, 4)
     assert Point._field_defaults == {"y": 2}
     assert copy.copy(point) == point
