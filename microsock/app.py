@@ -264,6 +264,11 @@ class App(Registry):
         """What ``on_response`` makes of a response; to be called once for each."""
         return self._hooks.finish(request, response) if self._hooks.response else response
 
+    @property
+    def watches_responses(self) -> bool:
+        """Whether there are ``on_response`` functions."""
+        return bool(self._hooks.response)
+
     def attach(self, site: Attached) -> None:
         """A site serves this app from now on."""
         self._sites.append(site)

@@ -26,7 +26,7 @@ from .protocol.events import (
 from .protocol.fields import AnswerHead
 from .protocol.handshake import check_handshake, is_websocket_upgrade, offered_subprotocols, upgrade_required
 from .protocol.http1 import HEADS, Peer
-from .protocol.ordinary import whole_answer
+from .protocol.ordinary import Head, whole_answer
 from .protocol.session import Session
 from .request import Request
 from .response import Pending, Response
@@ -47,6 +47,7 @@ HIGH_WATER = 64 << 10
 _SLOW = 0.001
 _GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
+_NO_LINES: list[tuple[str, str]] = []
 
 
 class Exchange:
@@ -114,8 +115,8 @@ class Exchange:
         if head is None:
             return None
         raw, method, target, fields, host, length, closes = head
-        body = data[len(raw) + 4 :]
-        request = Request(method, target, fields, body, http.client, http.scheme, host)
+        # Its body is not the app's to see before the request may run.
+        request = Request(method, target, fields, b"", http.client, http.scheme, host)
         self._note(request)
         match = site.app.match(request)
         _, route, _, _, _ = match
@@ -123,10 +124,9 @@ class Exchange:
             route is None or route.blocking or closes or method == "HEAD" or site.draining
             or self.answered >= site.most_requests
             or (length and length > self._most_body(route))
-            # One that is refused must not have its body read.
-            or (site.gate is not None and (length or not site.limits.prompt))
+            or (site.gate is not None and not site.limits.prompt)
         ):  # fmt: skip
-            event = http.begin(head, request, body)
+            event = http.begin(head, request, data[len(raw) + 4 :])
             self._begin(request, match)
             self._handle(event)
             return None
@@ -134,13 +134,19 @@ class Exchange:
             site.departures.leave()
         self._busy = request
         started = site.now()
-        told: list[tuple[str, str]] = []
-        response = site.app.call(request, match) if site.gate is None else self._call(site.gate, request, match, told)
+        error, told = (None, _NO_LINES) if site.gate is None else self._asked(site.gate, request, match)
+        if error is not None and length:
+            http.begin(head, request, data[len(raw) + 4 :])
+            self._begin(request, match).refuse(site.app.complete(request, error, ""), told)
+            return None
+        request.body = data[len(raw) + 4 :]
+        response = site.app.call(request, match) if error is None else site.app.complete(request, error, "")
         finished = False
         if isinstance(response, Response) and response.stream is None:
             finished = True
-            if told:
+            if told and (site.app.watches_responses or not response.bare):
                 response.headers.supplement(told)
+                told = _NO_LINES
             response = site.app.finish(request, response)
             status, lines, whole = response.parts()
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
@@ -148,23 +154,23 @@ class Exchange:
                 self._busy = None
                 self.rested = ended = site.answered(request, status, len(whole), started)
                 route.slow = ended - started > _SLOW
-                return whole_answer(sent, site.http_date(), whole)
-        http.begin(head, request, b"")
-        if length:
-            http.skip_body()
-        answer = self._begin(request, match)
-        answer.lines = told or None
-        answer.go_on(response, started, finished)
+                return whole_answer(sent, site.http_date(), whole, told)
+            response.headers.supplement(told)
+        self._begin_again(head, request, match).go_on(response, told, started, finished)
         return None
 
-    def _call(self, gate: Gate, request: Request, match: Match, told: list[tuple[str, str]]) -> Response | Pending:
-        # As ``App.call``, for a request that a gate is to be asked for whose store answers promptly.
+    def _asked(self, gate: Gate, request: Request, match: Match) -> Permit:
         permit = gate.ask(request, match, _nobody)
         assert permit is not None
-        told += permit.lines
-        if permit.error is not None:
-            return self._app.complete(request, permit.error, "")
-        return self._app.call(request, match)
+        return permit
+
+    def _begin_again(self, head: Head, request: Request, match: Match) -> Answer:
+        # What was called already goes the way of all others.
+        http = self.session.http
+        http.begin(head, request, b"")
+        if head[5]:
+            http.skip_body()
+        return self._begin(request, match)
 
     def _begin(self, request: Request, match: Match | None) -> Answer:
         last = self.answered >= self._site.most_requests
@@ -284,10 +290,10 @@ class Exchange:
         return self._match(answer)
 
     def _take(self, permit: Permit, answer: Answer) -> bool:
-        answer.lines = permit.lines
         if permit.error is None:
+            answer.lines = permit.lines
             return True
-        answer.respond(self._app.complete(answer.request, permit.error, ""))
+        answer.refuse(self._app.complete(answer.request, permit.error, ""), permit.lines)
         return False
 
     def _permitted(self, answer: Answer, go_on: Callable[[Answer], None], permit: Permit) -> None:

@@ -11,7 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from .errors import HTTPError
-from .limits import Limit, Verdict, client_of, limit_lines
+from .limits import Verdict, client_of, limit_lines
 from .rates import Rate
 from .request import Request
 from .routing import Match, Route
@@ -37,19 +37,21 @@ class Permit(NamedTuple):
     lines: list[tuple[str, str]]
 
 
-class _Charge(NamedTuple):
-    """One limit that a request counts against: its name for people, the rate, and the store's key."""
+class _Meter(NamedTuple):
+    """One limit of a route: its name for people, the rate, the store's key but for who asks, and what tells that."""
 
     name: str
     rate: Rate
-    key: bytes
+    scope: bytes
+    key: Callable[[Request], str] | None
 
 
 class Gate:
-    """Keeps the limits of one site."""
+    """Keeps the limits of one site, as they are when it is made."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._meters: dict[Any, tuple[_Meter, ...]] = {}
 
     def ask(self, request: Request, match: Match[Any], done: Callable[[Permit], None]) -> Permit | None:
         """Count a request. Its permit comes back at once, or None does: then it comes by ``done``, on the loop."""
@@ -57,17 +59,23 @@ class Gate:
             request.params = match.params
         return _Asking(self, request, match.route, done).go_on()
 
-    def charges(self, request: Request, route: Any) -> Iterator[_Charge]:
-        """What a request counts against, the limit for all routes first; a key is asked for when its turn comes."""
+    def meters(self, route: Any) -> tuple[_Meter, ...]:
+        """What a request of a route counts against, the limit for all routes first."""
+        found = self._meters.get(route)
+        if found is None:
+            found = self._meters[route] = tuple(self._made_meters(route))
+        return found
+
+    def _made_meters(self, route: Any) -> Iterator[_Meter]:
         rate = self.site.settings.rate_limit
         if rate is not None:
-            yield _Charge("app", rate, _key("", rate, client_of(request.client)))
+            yield _Meter("app", rate, _scope("", rate), None)
         if route is not None and route.limits:
-            scope = f"{'|'.join(route.methods)} {route.rule.text}" if isinstance(route, Route) else route.rule.text
+            where = f"{'|'.join(route.methods)} {route.rule.text}" if isinstance(route, Route) else route.rule.text
             for number, limit in enumerate(route.limits, 1):
                 name = "route" if number == 1 else f"route-{number}"
                 # With the name: who is told apart by one key may be called as somebody by another.
-                yield _Charge(name, limit.rate, _key(f"{name} {scope}", limit.rate, _who(limit, request)))
+                yield _Meter(name, limit.rate, _scope(f"{name} {where}", limit.rate), limit.key)
 
     def judge(self, request: Request, route: Any) -> Exception | None:
         """Whether a request that is within its limits must still be refused: its client has to connect first."""
@@ -82,40 +90,41 @@ class Gate:
 class _Asking:
     """One request on its way through its limits, one after the other, up to the first that refuses it."""
 
-    __slots__ = ("_charges", "_current", "_done", "_gate", "_request", "_route", "_told")
+    __slots__ = ("_asked", "_done", "_gate", "_meters", "_request", "_route", "_told")
 
     def __init__(self, gate: Gate, request: Request, route: Any, done: Callable[[Permit], None]) -> None:
         self._gate = gate
         self._request = request
         self._route = route
         self._done = done
-        self._charges = gate.charges(request, route)
-        self._current: _Charge | None = None
+        self._meters = gate.meters(route)
+        self._asked = 0  # how many of them
         self._told: list[tuple[str, Rate, Verdict]] = []
 
     def go_on(self) -> Permit | None:
         """The permit, or None where a store has still to say something."""
+        request, hit = self._request, self._gate.site.limits.hit
         try:
-            for charge in self._charges:
-                self._current = charge
-                verdict = self._gate.site.limits.hit(charge.key, charge.rate, self._later)
+            for meter in self._meters[self._asked :]:
+                self._asked += 1
+                who = client_of(request.client) if meter.key is None else _named(meter.key, request)
+                verdict = hit(meter.scope + who.encode(errors="surrogatepass"), meter.rate, self._later)
                 if verdict is None:
                     return None
-                if not self._take(charge, verdict):
+                if not self._take(meter, verdict):
                     return self._refused(verdict)
-            return self._permit(self._gate.judge(self._request, self._route))
+            return self._permit(self._gate.judge(request, self._route))
         except Exception as error:  # a key function's own
             return self._permit(error)
 
     def _later(self, verdict: Verdict) -> None:
-        assert self._current is not None
-        permit = self.go_on() if self._take(self._current, verdict) else self._refused(verdict)
+        permit = self.go_on() if self._take(self._meters[self._asked - 1], verdict) else self._refused(verdict)
         if permit is not None:
             self._done(permit)
 
-    def _take(self, charge: _Charge, verdict: Verdict) -> bool:
+    def _take(self, meter: _Meter, verdict: Verdict) -> bool:
         if not verdict.away:
-            self._told.append((charge.name, charge.rate, verdict))
+            self._told.append((meter.name, meter.rate, verdict))
         return verdict.allowed
 
     def _refused(self, verdict: Verdict) -> Permit:
@@ -129,15 +138,13 @@ class _Asking:
         return Permit(error, limit_lines(self._told) if self._told else [])
 
 
-def _who(limit: Limit, request: Request) -> str:
-    if limit.key is None:
-        return client_of(request.client)
-    who = limit.key(request)
+def _named(key: Callable[[Request], str], request: Request) -> str:
+    who = key(request)
     if not isinstance(who, str):
-        raise TypeError(f"key {handler_name(limit.key)!r} of @app.limit returned {who!r:.60}; return a str")
+        raise TypeError(f"key {handler_name(key)!r} of @app.limit returned {who!r:.60}; return a str")
     return who
 
 
-def _key(scope: str, rate: Rate, who: str) -> bytes:
+def _scope(where: str, rate: Rate) -> bytes:
     # With the rate in it: one that is changed begins to count anew.
-    return f"{scope}\0{rate.limit}/{rate.seconds}\0{who}".encode(errors="surrogatepass")
+    return f"{where}\0{rate.limit}/{rate.seconds}\0".encode(errors="surrogatepass")

@@ -209,9 +209,10 @@ def client_of(address: Address) -> str:
 
 def limit_lines(verdicts: Iterable[tuple[str, Rate, Verdict]]) -> list[tuple[str, str]]:
     """The header lines that tell of limits, by name (draft-ietf-httpapi-ratelimit-headers-10, sections 3 and 4)."""
-    told = list(verdicts)
-    standings = [f'"{name}";r={verdict.remaining};t={math.ceil(verdict.reset_seconds)}' for name, _, verdict in told]
-    policies = [_policy(name, rate) for name, rate, _ in told]
+    standings, policies = [], []
+    for name, rate, (_, remaining, seconds, _) in verdicts:
+        policies.append(_policy(name, rate))
+        standings.append(f'"{name}";r={remaining};t={math.ceil(seconds)}')
     return [("RateLimit-Policy", ", ".join(policies)), ("RateLimit", ", ".join(standings))]
 
 

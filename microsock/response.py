@@ -138,6 +138,11 @@ class Response:
     def headers(self, headers: MutableHeaders) -> None:
         self._headers = headers
 
+    @property
+    def bare(self) -> bool:
+        """Whether it has no header line but a Content-Type, as far as anybody has looked."""
+        return self._headers is None
+
     def parts(self) -> tuple[int, tuple[tuple[str, str], ...], bytes | None]:
         """Status, header lines and the whole body, for who sends them; no body where it streams."""
         body = self._body if self.stream is None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable
+from functools import cache
 from sys import intern
 from typing import Any, Generic, TypeVar
 
@@ -181,39 +182,62 @@ class AnswerHead:
         raws = [line.raw for line in lines]
         self.status = status
         self.lines = lines
-        self.raw = f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii") + b"".join(raws)
+        self.raw = _status_line(status) + b"".join(raws)
         self.framing = b"" in raws
         self.plain = not self.framing and status not in (204, 304)
+
+
+@cache
+def _status_line(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {reason_phrase(status)}\r\n".encode("ascii")
 
 
 class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
     """Heads of answers by status and lines, as the app gave them."""
 
-    __slots__ = ("_lines",)
+    __slots__ = ("_lines", "_names")
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: Memory[tuple[str, str], Line] = Memory()
+        self._names: Memory[str, tuple[bytes, bytes]] = Memory()
 
     def judge(self, status: int, pairs: tuple[tuple[str, str], ...]) -> AnswerHead:
         """A head that is not known. Raises ``LocalProtocolError`` for a line that must not be sent."""
         known = self._lines.known
-        lines = tuple([known.get(pair) or self._judge(pair) for pair in pairs])
-        head = AnswerHead(status, lines)
-        if len(lines) <= _MAX_HEAD and all(line.lasting for line in lines):
-            self.remember((status, pairs), head)
+        lines = [known.get(pair) or self._judge(pair) for pair in pairs]
+        head = AnswerHead(status, tuple(lines))
+        if len(lines) <= _MAX_HEAD:
+            for line in lines:
+                if not line.lasting:
+                    break
+            else:
+                self.remember((status, pairs), head)
         return head
 
     def _judge(self, pair: tuple[str, str]) -> Line:
+        name, value = pair
         try:
-            name, value = pair[0].encode("ascii"), pair[1].encode("latin-1")
+            known = self._names.known.get(name) or self._judge_name(name)
+            sent = value.encode("latin-1")
         except UnicodeEncodeError as error:
             raise LocalProtocolError(f"header line {pair!r} has characters outside Latin-1") from error
-        if not _TOKEN.fullmatch(name) or value.translate(None, _SENDABLE) or value != value.strip(b" \t"):
+        if known is None or sent.translate(None, _SENDABLE) or sent != sent.strip(b" \t"):
             raise LocalProtocolError(f"illegal header line {pair!r}")
-        lower = name.lower()
-        raw = b"" if lower in FRAMING else b"%b: %b\r\n" % (name, value)
-        line = Line(name, value, raw, len(name) + len(value) <= _MAX_LINE and lower not in _NEVER)
-        if line.lasting:
+        raw_name, lower = known
+        raw = b"" if lower in FRAMING else b"%b: %b\r\n" % (raw_name, sent)
+        lasting = lower not in _NEVER and len(raw_name) + len(sent) <= _MAX_LINE
+        line = Line(raw_name, sent, raw, lasting)
+        if lasting:
             self._lines.remember(pair, line)
         return line
+
+    def _judge_name(self, name: str) -> tuple[bytes, bytes] | None:
+        # A line that is never sent twice has a name that is.
+        raw = name.encode("ascii")
+        if not _TOKEN.fullmatch(raw):
+            return None
+        known = raw, raw.lower()
+        if len(raw) <= _MAX_NAME:
+            self._names.remember(name, known)
+        return known

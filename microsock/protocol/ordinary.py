@@ -8,6 +8,7 @@ lines that frame a message at most one ``Connection: close`` or ``keep-alive``. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..errors import LocalProtocolError
@@ -60,13 +61,25 @@ def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
     return raw, *start, fields, told["host"], told.get("length", 0), told.get("closes", False)  # type: ignore[return-value]
 
 
-def whole_answer(head: AnswerHead, date: bytes, body: bytes, closes: bool = False) -> list[bytes]:
-    """A whole answer that has a body, and whose head has no line that is the server's to fill."""
-    size = len(body)
+def whole_answer(
+    head: AnswerHead, date: bytes, body: bytes, told: Sequence[tuple[str, str]] = (), closes: bool = False
+) -> list[bytes]:
+    """A whole answer that has a body, and whose head has no line that is the server's to fill.
+
+    Args:
+        head: what the app says.
+        date: for the line that says it.
+        body: all of it.
+        told: what the server says behind the app's own lines: right for sure, and ASCII.
+        closes: whether the connection does behind it.
+    """
+    size, raw = len(body), head.raw
+    if told:
+        raw += "".join([f"{name}: {value}\r\n" for name, value in told]).encode("ascii")
     if size <= _SMALL and not closes:
-        return [b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (head.raw, date, size, body)]
+        return [b"%bDate: %b\r\nContent-Length: %d\r\n\r\n%b" % (raw, date, size, body)]
     ends = b"Connection: close\r\n\r\n" if closes else b"\r\n"
-    top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (head.raw, date, size, ends)
+    top = b"%bDate: %b\r\nContent-Length: %d\r\n%b" % (raw, date, size, ends)
     return [top + body] if size <= _SMALL else [top, body]
 
 
@@ -103,7 +116,7 @@ class Ordinary:
         """A whole answer that has a body, and whose head has no line that is the server's to fill."""
         closes = closing or self._closes
         self.reusable = not closes
-        return whole_answer(head, date, body, closes)
+        return whole_answer(head, date, body, closes=closes)
 
     def respond(self, head: AnswerHead, date: bytes, length: bytes | None, closing: bool) -> list[bytes]:
         """The head of an answer. ``length`` is that of its body, as text; None where it is unknown or there is none."""

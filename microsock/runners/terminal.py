@@ -32,8 +32,8 @@ def on_terminal(settings: Settings) -> Iterator[None]:
         return
     errors, lines = logging.StreamHandler(sys.stderr), _OutputLines(sys.stdout)
     errors.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    if settings.access_log_format == "dev" and _takes_colours(sys.stdout):
-        lines.setFormatter(_Coloured())
+    coloured = settings.access_log_format == "dev" and _takes_colours(sys.stdout)
+    lines.setFormatter(_Coloured() if coloured else _Plain())
     level = "debug" if settings.debug else settings.log_level
     with _handled(server_log, errors, level.upper()), _handled(access_log, lines, "INFO"):
         yield
@@ -58,7 +58,14 @@ def _takes_colours(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-class _Coloured(logging.Formatter):
+class _Plain(logging.Formatter):
+    """Access lines as they are: they have nothing to be filled in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
+class _Coloured(_Plain):
     """Access lines of the ``dev`` format with the status in a colour: green, cyan, yellow and red for 2xx to 5xx."""
 
     def format(self, record: logging.LogRecord) -> str:

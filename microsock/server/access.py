@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from ..site import AccessEntry, Answered, SocketClosed
 
@@ -101,36 +101,45 @@ _TOLD = frozenset((b"referer", b"user-agent"))
 
 def _headers(entry: AccessEntry) -> tuple[str, str]:
     # Referer and User-Agent, of many lines the only ones that are wanted.
-    lines = [] if entry.request is None else entry.request.lines_of(_TOLD)
-    found = {name: [value for known, value in lines if known == name] for name in _TOLD} if lines else {}
-    referer, agent = (b", ".join(found.get(name, ())).decode("latin-1") for name in (b"referer", b"user-agent"))
-    return referer, agent
+    found: dict[bytes, bytes] = {}
+    for name, value in () if entry.request is None else entry.request.lines_of(_TOLD):
+        found[name] = value if name not in found else found[name] + b", " + value
+    return found.get(b"referer", b"").decode("latin-1"), found.get(b"user-agent", b"").decode("latin-1")
 
 
 # json: an object a line, for machines.
 
 
 def _json(entry: AccessEntry, now: float) -> str:
-    fields: dict[str, object] = {"time": _utc(now), "client": entry.client}
+    # Put together by hand, in a third of the time of an encoder that is asked about each value. Texts are escaped to
+    # ASCII, in which nobody can write a line of their own.
+    text = _escape()
     if isinstance(entry, Answered):
-        fields |= {"event": "answer", "method": entry.method, "target": entry.path}
-        fields |= {"status": entry.status or None, "bytes": entry.size}
+        told = (
+            f'"event":"answer","method":{text(entry.method)},"target":{text(entry.path)},'
+            f'"status":{entry.status or "null"},"bytes":{entry.size}'
+        )
     else:
-        fields |= {"event": "websocket", "target": entry.path, "code": entry.code}
-        fields |= {"received": entry.received, "sent": entry.sent}
-    fields["seconds"] = round(entry.seconds, 6)
-    if entry.request is not None:
-        fields |= {"scheme": entry.request.scheme, "host": entry.request.host, "version": entry.request.http_version}
-        fields["referer"], fields["user_agent"] = _headers(entry)
-    return _encoder()(fields)
+        told = (
+            f'"event":"websocket","target":{text(entry.path)},"code":{entry.code},'
+            f'"received":{entry.received},"sent":{entry.sent}'
+        )
+    line = f'{{"time":"{_utc(now)}","client":{text(entry.client)},{told},"seconds":{entry.seconds:.6f}'
+    request = entry.request
+    if request is None:
+        return line + "}"
+    referer, agent = _headers(entry)
+    return (
+        f'{line},"scheme":{text(request.scheme)},"host":{text(request.host)},"version":"{request.http_version}",'
+        f'"referer":{text(referer)},"user_agent":{text(agent)}}}'
+    )
 
 
-@lru_cache(maxsize=1)
-def _encoder() -> Callable[[object], str]:
-    import json  # see `spare`
+@cache
+def _escape() -> Callable[[str], str]:
+    from json.encoder import encode_basestring_ascii  # see `spare`
 
-    # Escaped to ASCII, in which nobody can write a line of their own.
-    return json.JSONEncoder(separators=(",", ":")).encode
+    return encode_basestring_ascii
 
 
 def _utc(now: float) -> str:

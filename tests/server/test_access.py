@@ -108,7 +108,8 @@ def test_json_has_everything_in_one_object() -> None:
 @pytest.mark.parametrize("layout", sorted(FORMATS))
 @pytest.mark.parametrize("text", ["/a\nb", "/\x1b[31mred", "/\x00", "/\u2028", '/" 200 0 "', "/\x85"])
 def test_a_client_cannot_write_lines_fields_or_colours_of_its_own(layout: str, text: str) -> None:
-    request = Request("GET", text, [(b"user-agent", text.encode("utf-8")), (b"referer", text.encode("utf-8"))])
+    lines = [(b"user-agent", text.encode("utf-8")), (b"referer", text.encode("utf-8"))]
+    request = Request("GET", text, lines, scheme=text, host=text)
     for entry in (
         Answered("::1", "GET", text, 404, 0, 0.0, request),
         SocketClosed("::1", text, 1006, 0.0, 0, 0, request),
@@ -117,6 +118,10 @@ def test_a_client_cannot_write_lines_fields_or_colours_of_its_own(layout: str, t
         assert line.isprintable()
         if layout == "combined" and line:
             assert COMBINED.fullmatch(line.replace(" 200 0 ", ""))
+        if layout == "json":
+            told = json.loads(line)
+            assert all(told[name] == text for name in ("target", "scheme", "host"))
+            assert told["user_agent"] == text.encode("utf-8").decode("latin-1")
 
 
 @pytest.mark.parametrize("layout", sorted(FORMATS))

@@ -28,7 +28,7 @@ from microsock.testing.world import World
 PATHS = (
     "/", "/users/7", "/users/x", "/json", "/list", "/bytes", "/made", "/cookie", "/empty", "/raise", "/refuse",
     "/later", "/stream", "/large", "/tuple", "/close", "/length", "/illegal", "/nothing", "/small", "/missing",
-    "/a?b=%20", "/slow/", "/echo",
+    "/a?b=%20", "/slow/", "/echo", "/scarce", "/keyed", "/own",
 )  # fmt: skip
 COUNTS = (Cell.CONNECTIONS, Cell.GIVEN_UP, Cell.RATE_LIMITED, *range(Cell.STATUS, Cell.STATUS + 500))
 
@@ -82,6 +82,26 @@ def an_app() -> tuple[App, list[Pending]]:
         response.headers._lines.append(("X-A", "a\r\nEvil: 1"))
         return response
 
+    @app.route("/scarce", methods="GET|POST")
+    @app.limit("2/minute")
+    @app.limit("9/hour")
+    def scarce(request: Request) -> str:
+        return f"{len(request.body)}"
+
+    @app.route("/keyed", methods="GET|POST|PUT")
+    @app.limit("2/minute", key=lambda request: str(request.json() if request.body else request.headers["x-unique"]))
+    def keyed(request: Request) -> Response:
+        return Response("", 204)
+
+    @app.get("/own")
+    @app.limit("2/minute")
+    def own(request: Request) -> Response:
+        return Response("x", headers={"RateLimit": "own"})
+
+    @app.error(413)
+    def too_much(request: Request, error: HTTPError) -> str:
+        return f"{len(request.body)}"
+
     values: dict[str, Any] = {
         "/json": {"a": [1, "ü"]}, "/list": [1, 2], "/bytes": b"\0\xff", "/large": "x" * 70_000, "/empty": ("", 204),
         "/tuple": ("made", 202, {"X-B": "c"}), "/nothing": None, "/slow/": "slow",
@@ -104,8 +124,8 @@ def change(request: Request, response: Response) -> Response | str | None:
 
 
 SETTINGS: tuple[dict[str, Any], ...] = (
-    {}, {}, {}, {"rate_limit": "3/minute"}, {"max_keep_alive_requests": 2}, {"max_body_size": 4},
-    {"behind_proxy": True}, {"connection_required": True}, {"debug": True}, {"websocket": False},
+    {}, {}, {}, {"rate_limit": "3/minute"}, {"rate_limit": "99/minute"}, {"max_keep_alive_requests": 2},
+    {"max_body_size": 4}, {"behind_proxy": True}, {"connection_required": True}, {"debug": True}, {"websocket": False},
 )  # fmt: skip
 
 
@@ -232,6 +252,23 @@ def test_a_connection_fares_the_same_on_both_ways(part: int, caplog: pytest.LogC
     caplog.set_level(logging.CRITICAL, "microsock")
     for seed in range(part * 500, part * 500 + 500):
         compare(seed)
+
+
+@pytest.mark.parametrize("hook", [False, True])
+@pytest.mark.parametrize("path", PATHS)
+def test_limits_say_the_same_on_both_ways_until_and_when_they_refuse(
+    path: str, hook: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "microsock")
+    for ask in (f"GET {path} HTTP/1.1\r\nHost: a\r\nX-Unique: b\r\n\r\n", posted(path)):
+        sides = [Side({"rate_limit": "2/minute"}, hook, straight=straight) for straight in (True, False)]
+        for _ in range(3):
+            seen = [fed(side, ask.encode(), False) for side in sides]
+            assert seen[0] == seen[1]
+
+
+def posted(path: str) -> str:
+    return f"POST {path} HTTP/1.1\r\nHost: a\r\nX-Unique: b\r\nContent-Length: 3\r\n\r\n123"
 
 
 def test_a_plain_request_takes_the_straight_way(monkeypatch: pytest.MonkeyPatch) -> None:
