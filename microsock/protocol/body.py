@@ -7,6 +7,9 @@ from .scanner import ChunkedBody
 
 __all__ = ["IncomingBody"]
 
+# Shorter pieces are put together as they come: else many tiny ones would take more memory than the body.
+_PIECE_BYTES = 4096
+
 
 class IncomingBody:
     """One body, of a known length or chunked.
@@ -16,11 +19,12 @@ class IncomingBody:
         limit: the most bytes that a chunked one may have.
     """
 
-    __slots__ = ("_chunks", "_left", "_payload")
+    __slots__ = ("_chunks", "_pieces", "left")
 
     def __init__(self, framing: Framing, limit: int) -> None:
-        self._payload: bytearray | None = None
-        self._left = framing.length
+        self._pieces: list[bytes | bytearray] = []
+        self.left = framing.length
+        """Bytes that are still to come, where that is known; else 0."""
         self._chunks = ChunkedBody(limit) if framing.chunked else None
 
     @property
@@ -30,8 +34,8 @@ class IncomingBody:
 
     def take(self, buffer: bytes | bytearray) -> bytes:
         """What is here of a body of a known length; it is left in the buffer."""
-        part = bytes(buffer if len(buffer) <= self._left else buffer[: self._left])
-        self._left -= len(part)
+        part = bytes(buffer if len(buffer) <= self.left else memoryview(buffer)[: self.left])
+        self.left -= len(part)
         return part
 
     def unframe(self, buffer: bytearray) -> bytes:
@@ -47,13 +51,12 @@ class IncomingBody:
 
     def keep(self, payload: bytes) -> None:
         """Some of the payload, with more to come."""
-        if self._payload is None:
-            self._payload = bytearray()
-        self._payload += payload
+        last = self._pieces[-1] if self._pieces else None
+        if isinstance(last, bytearray) and len(last) < _PIECE_BYTES:
+            last += payload
+        elif payload:
+            self._pieces.append(payload if len(payload) >= _PIECE_BYTES else bytearray(payload))
 
     def whole(self, last: bytes) -> bytes:
         """All of the payload; ``last`` is what came last, which is often all."""
-        if self._payload is None:
-            return last
-        self._payload += last
-        return bytes(self._payload)
+        return b"".join((*self._pieces, last)) if self._pieces else last

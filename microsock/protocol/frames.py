@@ -88,6 +88,9 @@ class Frames:
         else:
             self._ended = True
 
+    due = 0
+    """As of the HTTP half; here nothing is taken without being looked at."""
+
     @property
     def buffered(self) -> int:
         """Bytes that could be parsed and are not yet; those of a frame that is gathered whole do not count."""

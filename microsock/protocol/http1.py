@@ -104,6 +104,11 @@ class Http1:
         return len(self._buffer)
 
     @property
+    def due(self) -> int:
+        """Bytes of a body that must come before anything else, and are taken as they come."""
+        return self._body.left if self._body is not None and self.waiting is _BODY else 0
+
+    @property
     def may_switch(self) -> bool:
         """Whether the request may ask for another protocol; one that took the short way has no Upgrade line."""
         return type(self._way) is Whole
@@ -169,8 +174,12 @@ class Http1:
         if self._short and self.waiting is _IDLE and self._buffer:
             head = read_ordinary(self._buffer, self._limits)
             if head is not None:
-                raw, method, target, fields, host, _, _ = head
-                self._drop(len(raw) + 4)
+                raw, method, target, fields, host, due, _ = head
+                end = len(raw) + 4
+                if end + due < len(self._buffer):
+                    self._drop(end)  # and another request is behind it
+                else:
+                    self._buffer = self._buffer[end:]
                 return self.begin(head, self._new_request(method, target, "1.1", fields, host), self._buffer)
         if self._buffer and self._buffer != b"\r":
             self.waiting = _HEAD

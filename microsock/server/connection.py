@@ -29,6 +29,8 @@ _IDLE, _NOTHING = Waiting.IDLE, Waiting.NOTHING
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
+# A large body is read in pieces of so many bytes at most.
+_LARGEST_READ = 4 * HIGH_WATER
 
 
 class Connection:
@@ -218,7 +220,9 @@ class Connection:
         source = self._exchange.session.phase
         # Never more than this ahead of what is parsed; a WebSocket message is often a little over 64 KiB.
         limit = HIGH_WATER if self._exchange.conversation is None else 2 * HIGH_WATER
-        data = self._transport.recv(limit if self._lingering else limit - source.buffered)
+        if not self._lingering:
+            limit = min(limit - source.buffered + source.due, _LARGEST_READ)
+        data = self._transport.recv(limit)
         if data is None:
             return
         self.received += len(data)
@@ -331,12 +335,16 @@ class Connection:
         while out:
             # One system call for a head and a small body; a large one is not copied.
             chunk = out.pop() if len(out) == 1 else self._next_chunk()
-            taken = self._transport.send(chunk)
+            taken = self._transport.send_two(chunk, out[0]) if out else self._transport.send(chunk)
             self.sent += taken
             self.queued_bytes -= taken
             if taken < len(chunk):
                 out.insert(0, memoryview(chunk)[taken:])
                 return
+            if taken > len(chunk):
+                out[0] = memoryview(out[0])[taken - len(chunk) :]
+                if not out[0]:
+                    del out[0]
 
     def _next_chunk(self) -> bytes | memoryview:
         size = count = 0

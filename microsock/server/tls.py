@@ -138,6 +138,10 @@ class TlsTransport(SocketTransport):
                 taken += more
         return taken
 
+    def send_two(self, first: bytes | memoryview, second: bytes | memoryview) -> int:
+        """As much as fits of the first: TLS makes records of its own."""
+        return self.send(first)
+
     def shutdown_write(self) -> None:
         """Say that no more comes, and end our side; what the peer still sends is read without being deciphered."""
         # Sends our close_notify. The peer's, for which it would wait, need not come (RFC 8446 section 6.1); if there

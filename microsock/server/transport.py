@@ -1,4 +1,4 @@
-"""What a connection needs of the network: eight calls, which a socket and the test client's memory both offer.
+"""What a connection needs of the network: nine calls, which a socket and the test client's memory both offer.
 
 Knows no socket.
 """
@@ -22,6 +22,10 @@ class Transport(Protocol):
 
     def send(self, data: bytes | memoryview) -> int:
         """Hand over as much of ``data`` as fits now and give its length; 0 if nothing fits."""
+        ...
+
+    def send_two(self, first: bytes | memoryview, second: bytes | memoryview) -> int:
+        """The same for two pieces, the second behind the first; what fits of both, or at least of the first."""
         ...
 
     def unacknowledged(self) -> int:

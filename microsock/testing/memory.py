@@ -66,6 +66,11 @@ class MemoryTransport:
             self._note("server", taken)
         return len(taken)
 
+    def send_two(self, first: bytes | memoryview, second: bytes | memoryview) -> int:
+        """Take what there is room for of two pieces."""
+        taken = self.send(first)
+        return taken + self.send(second) if taken == len(first) else taken
+
     def unacknowledged(self) -> int:
         """How many bytes the client has not taken yet."""
         return len(self._outbound)
