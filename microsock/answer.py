@@ -94,12 +94,14 @@ class Answer:
         else:
             self._start_stream(answer)
 
-    def refuse(self, response: Response, lines: list[tuple[str, str]]) -> None:
+    def refuse(self, response: Response, lines: list[tuple[str, str]] | None) -> None:
         """Answer what the gate does not let pass, with what it says."""
         self.asked, self.lines = True, lines
         self.respond(response)
 
-    def go_on(self, response: Response | Pending, lines: list[tuple[str, str]], started: float, finished: bool) -> None:
+    def go_on(
+        self, response: Response | Pending, lines: list[tuple[str, str]] | None, started: float, finished: bool
+    ) -> None:
         """Answer a request that was called ``started`` ago; ``finished``: the hooks have seen the response."""
         self.lines, self._started, self._finished = lines, started, finished
         self.respond(response)

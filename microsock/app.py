@@ -262,12 +262,7 @@ class App(Registry):
 
     def finish(self, request: Request, response: Response) -> Response:
         """What ``on_response`` makes of a response; to be called once for each."""
-        return self._hooks.finish(request, response) if self._hooks.response else response
-
-    @property
-    def watches_responses(self) -> bool:
-        """Whether there are ``on_response`` functions."""
-        return bool(self._hooks.response)
+        return self._hooks.finish(request, response) if self.on_responses else response
 
     def attach(self, site: Attached) -> None:
         """A site serves this app from now on."""

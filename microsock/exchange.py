@@ -47,7 +47,6 @@ HIGH_WATER = 64 << 10
 _SLOW = 0.001
 _GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
-_NO_LINES: list[tuple[str, str]] = []
 
 
 class Exchange:
@@ -118,13 +117,14 @@ class Exchange:
         # Its body is not the app's to see before the request may run.
         request = Request(method, target, fields, b"", http.client, http.scheme, host)
         self._note(request)
-        match = site.app.match(request)
+        app, gate = site.app, site.gate
+        match = app.match(request)
         _, route, _, _, _ = match
         if (
             route is None or route.blocking or closes or method == "HEAD" or site.draining
             or self.answered >= site.most_requests
             or (length and length > self._most_body(route))
-            or (site.gate is not None and not site.limits.prompt)
+            or (gate is not None and not site.limits.prompt)
         ):  # fmt: skip
             event = http.begin(head, request, data[len(raw) + 4 :])
             self._begin(request, match)
@@ -134,20 +134,22 @@ class Exchange:
             site.departures.leave()
         self._busy = request
         started = site.now()
-        error, told = (None, _NO_LINES) if site.gate is None else self._asked(site.gate, request, match)
-        if error is not None and length:
-            http.begin(head, request, data[len(raw) + 4 :])
-            self._begin(request, match).refuse(site.app.complete(request, error, ""), told)
-            return None
-        request.body = data[len(raw) + 4 :]
-        response = site.app.call(request, match) if error is None else site.app.complete(request, error, "")
+        error, told = (None, None) if gate is None else self._asked(gate, request, match)
+        if length:
+            if error is not None:
+                http.begin(head, request, data[len(raw) + 4 :])
+                self._begin(request, match).refuse(app.complete(request, error, ""), told)
+                return None
+            request.body = data[len(raw) + 4 :]
+        response = app.call(request, match) if error is None else app.complete(request, error, "")
         finished = False
         if isinstance(response, Response) and response.stream is None:
             finished = True
-            if told and (site.app.watches_responses or not response.bare):
+            if told and (app.on_responses or not response.bare):
                 response.headers.supplement(told)
-                told = _NO_LINES
-            response = site.app.finish(request, response)
+                told = None
+            if app.on_responses:
+                response = app.finish(request, response)
             status, lines, whole = response.parts()
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
             if sent is not None and sent.plain and whole is not None:
@@ -155,7 +157,7 @@ class Exchange:
                 self.rested = ended = site.answered(request, status, len(whole), started)
                 route.slow = ended - started > _SLOW
                 return whole_answer(sent, site.http_date(), whole, told)
-            response.headers.supplement(told)
+            response.headers.supplement(told or ())
         self._begin_again(head, request, match).go_on(response, told, started, finished)
         return None
 

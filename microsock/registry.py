@@ -52,6 +52,8 @@ class Registry(Guards):
     def __init__(self) -> None:
         super().__init__()
         self._hooks = Hooks()
+        self.on_responses = self._hooks.response
+        """The ``on_response`` functions, for the floors above."""
 
     # Routes. Each decorator gives the handler back as it was.
 

@@ -17,7 +17,7 @@ from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
 from .fields import FRAMING, AnswerHead, Field, HeadTable, Line
 from .framing import Framing, HeadParts, examine, split_head
-from .ordinary import Head, Ordinary, read_ordinary
+from .ordinary import Head, Ordinary, read_alone, read_ordinary
 from .scanner import HeadScanner, Limits
 from .whole import Whole
 
@@ -133,8 +133,8 @@ class Http1:
         It is not begun yet: answer it, or ``begin`` it.
         """
         if self._short:
-            head = read_ordinary(data, self._limits)
-            if head is not None and len(head[0]) + 4 + head[5] == len(data):
+            head = read_alone(data, self._limits)
+            if head is not None:
                 return head
         self.receive_data(data)
         return None

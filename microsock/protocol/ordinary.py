@@ -15,7 +15,7 @@ from ..errors import LocalProtocolError
 from .fields import AnswerHead, Field, FieldTable, RequestLines
 from .scanner import Limits
 
-__all__ = ["Head", "Ordinary", "read_ordinary", "whole_answer"]
+__all__ = ["Head", "Ordinary", "read_alone", "read_ordinary", "whole_answer"]
 
 _CLOSE = b"Connection: close\r\n"
 # A body of up to so many bytes is copied behind its head, which is cheaper than another piece to send.
@@ -32,11 +32,25 @@ of the body, and whether the peer wants to close behind it."""
 
 def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
     """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
-    longest_line, longest_head, most_lines = limits
     size = buffer.find(b"\r\n\r\n")
-    if size < 0 or size + 4 > longest_line or size + 4 > longest_head:
+    return None if size < 0 else _read_head(bytes(buffer[:size]), limits)
+
+
+def read_alone(data: bytes, limits: Limits) -> Head | None:
+    """The ordinary request that all of ``data`` is."""
+    if data.endswith(b"\r\n\r\n"):
+        # With no body: an empty line before the end would be no header line, so it need not be looked for.
+        head = _read_head(data[:-4], limits)
+        return None if head is None or head[5] else head
+    head = read_ordinary(data, limits)
+    return None if head is None or len(head[0]) + 4 + head[5] != len(data) else head
+
+
+def _read_head(raw: bytes, limits: Limits) -> Head | None:
+    longest_line, longest_head, most_lines = limits
+    size = len(raw) + 4
+    if size > longest_line or size > longest_head:
         return None
-    raw = bytes(buffer[:size])
     lines = raw.split(b"\r\n")
     line = lines.pop(0)
     start = _KNOWN_STARTS.get(line) or _STARTS.judge(line)
@@ -45,24 +59,25 @@ def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
     # Lines that frame the message are among those that are not known, always.
     fields = list(map(_KNOWN_FIELDS.get, lines))
     told: dict[str, Any] = {}
-    for place, field in enumerate(fields):
-        if field is None:
-            line = lines[place]
-            judged = _KNOWN_FRAMING.get(line) or _FIELDS.judge(line)
-            if judged is None:
+    place = -1
+    for _ in range(fields.count(None)):
+        place = fields.index(None, place + 1)
+        line = lines[place]
+        judged = _KNOWN_FRAMING.get(line) or _FIELDS.judge(line)
+        if judged is None:
+            return None
+        fields[place], about, value = judged
+        if about:
+            if about in told:
                 return None
-            fields[place], about, value = judged
-            if about:
-                if about in told:
-                    return None
-                told[about] = value
+            told[about] = value
     if "host" not in told:
         return None
     return raw, *start, fields, told["host"], told.get("length", 0), told.get("closes", False)  # type: ignore[return-value]
 
 
 def whole_answer(
-    head: AnswerHead, date: bytes, body: bytes, told: Sequence[tuple[str, str]] = (), closes: bool = False
+    head: AnswerHead, date: bytes, body: bytes, told: Sequence[tuple[str, str]] | None = None, closes: bool = False
 ) -> list[bytes]:
     """A whole answer that has a body, and whose head has no line that is the server's to fill.
 
