@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 __all__ = ["Headers", "MutableHeaders", "is_token"]
 
@@ -20,6 +21,9 @@ HeaderSource = Mapping[str, str] | Iterable[tuple[str, str]]
 def is_token(text: str) -> bool:
     """Whether ``text`` is a token (RFC 9110 section 5.6.2): a method, a header name, a subprotocol."""
     return _TOKEN.fullmatch(text) is not None
+
+
+_is_name = lru_cache(256)(is_token)  # an app has few names, and sets each again and again
 
 
 class Headers(Mapping[str, str]):
@@ -110,7 +114,7 @@ class MutableHeaders(Headers):
     def supplement(self, lines: Iterable[tuple[str, str]]) -> None:
         """Add lines that are known to be right, unchecked, where there are none of their names."""
         here = {name.lower() for name, _ in self._lines}
-        self._lines += [line for line in lines if line[0].lower() not in here]
+        self._lines += [line for line in lines if line[0].lower() not in here] if here else lines
 
     def pop(self, name: str, default: str | None = None) -> str | None:
         """Take a name out and give its value, or ``default`` if it is not there."""
@@ -126,11 +130,12 @@ class MutableHeaders(Headers):
 
 
 def _checked(name: str, value: str) -> tuple[str, str]:
-    if not isinstance(name, str) or not is_token(name):
+    if not isinstance(name, str) or not _is_name(name):
         raise ValueError(f"header name {name!r} is not a token (letters, digits and !#$%&'*+-.^_`|~)")
     if not isinstance(value, str):
         raise ValueError(f"header {name} has the value {value!r}; a str is expected")
-    bad = _FORBIDDEN_IN_VALUE.search(value)
+    plain = value.isascii() and value.isprintable()
+    bad = None if plain else _FORBIDDEN_IN_VALUE.search(value)
     if bad:
         raise ValueError(
             f"header {name} has {bad.group()!r} in its value; allowed are visible Latin-1 characters, spaces, tabs"

@@ -131,7 +131,7 @@ class Response:
         if self._headers is None:
             self._headers = MutableHeaders()
             if self._kind is not None:
-                self._headers.add("Content-Type", self._kind)
+                self._headers.supplement(_ONLY[self._kind])
         return self._headers
 
     @headers.setter
