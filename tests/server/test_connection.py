@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from wire import HANDSHAKE, ask, asked, body_of, handshake, message, statuses
 
-from microsock import App, Request, WebSocket, sleep
+from microsock import App, Request, Response, WebSocket, sleep
 from microsock.request import Address
 from microsock.server.connection import Connection
 from microsock.testing.memory import MemoryTransport
@@ -26,6 +26,11 @@ class Watched(MemoryTransport):
         super().__init__()
         self.watched = (False, False)
         self.sizes: list[int] = []
+        self.room: list[int] = []
+
+    def recv(self, size: int) -> bytes | None:
+        self.room.append(size)
+        return super().recv(size)
 
     def watch(self, read: bool, write: bool) -> None:
         self.watched = (read, write)
@@ -91,6 +96,36 @@ def test_a_head_and_a_small_body_leave_in_one_call_and_a_large_body_in_few() -> 
     line.send(ask("/large"))
     line.take()
     assert len(line.transport.sizes) < 50
+
+
+@pytest.mark.parametrize("room", [1, 60, 61, 62, 119, 120, 121, 5000, 65_536, 65_537, 200_000])
+def test_a_head_and_a_large_body_arrive_whole_however_much_the_kernel_takes(room: int) -> None:
+    app, body = App(), bytes(range(256)) * 300
+    app.get("/")(lambda request: Response(body, headers={"X-A": "b"}))
+    line = Line(app)
+    line.transport._capacity = room
+    line.send(ask())
+    head, _, said = line.take().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert said == body
+    assert line.connection.queued_bytes == 0
+    assert line.connection.sent == len(head) + 4 + len(body)
+    line.send(ask())
+    assert line.take().endswith(body)
+
+
+def test_a_large_body_is_read_in_large_pieces_and_never_64_kib_past_its_end() -> None:
+    line, size = Line(Sample().app), 600_000
+    request = ask(method="POST", body=bytes(size))
+    line.send(request[:1000])
+    line.transport.room.clear()
+    line.send(request[1000:])
+    left, past, most = len(request) - 1000, 64 << 10, 256 << 10
+    for room in line.transport.room:
+        assert room == min(most, left + past)
+        left -= room
+    assert left <= 0
+    assert line.take().endswith(bytes(size))
 
 
 def test_the_same_answers_come_however_the_requests_are_cut() -> None:

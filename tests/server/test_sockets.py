@@ -101,6 +101,19 @@ def test_send_takes_what_fits_and_then_nothing(ends: Ends) -> None:
     assert ends.transport.send(data) == 0
 
 
+def test_two_pieces_leave_together_as_far_as_they_fit(ends: Ends) -> None:
+    assert ends.transport.send_two(b"head", memoryview(b"body")) == 8
+    first, second = b"h" * 100, b"b" * (8 << 20)
+    taken = ends.transport.send_two(first, second)
+    assert len(first) < taken < len(second)
+    while more := ends.transport.send_two(memoryview(second)[taken - 100 :], b"end"):
+        taken += more
+    received = bytearray()
+    while len(received) < taken + 8:
+        received += ends.peer.recv(1 << 20)
+    assert received == b"headbody" + (first + second)[:taken]
+
+
 def test_unacknowledged_bytes_are_counted_until_the_peer_takes_them(ends: Ends) -> None:
     assert ends.transport.unacknowledged() == 0
     sent = 0
@@ -119,6 +132,8 @@ def test_a_reset_by_the_peer_is_a_connection_error(ends: Ends) -> None:
         ends.transport.recv(100)
     with pytest.raises(ConnectionError):
         ends.transport.send(b"x")
+    with pytest.raises(ConnectionError):
+        ends.transport.send_two(b"x", b"y")
 
 
 class Unreachable(socket.socket):
@@ -128,6 +143,9 @@ class Unreachable(socket.socket):
         raise TimeoutError(errno.ETIMEDOUT, "timed out")
 
     def send(self, *arguments: object) -> int:
+        raise OSError(errno.EHOSTUNREACH, "no route to host")
+
+    def sendmsg(self, *arguments: object) -> int:
         raise OSError(errno.EHOSTUNREACH, "no route to host")
 
     def shutdown(self, how: int) -> None:
@@ -142,6 +160,8 @@ def test_whatever_ends_a_connection_is_a_connection_error() -> None:
     with pytest.raises(ConnectionError, match="no route to host") as lost:
         transport.send(b"x")
     assert lost.value.errno == errno.EHOSTUNREACH
+    with pytest.raises(ConnectionError, match="no route to host"):
+        transport.send_two(b"x", b"y")
     with pytest.raises(OSError, match="broken"):
         transport.shutdown_write()
     transport.close()
