@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
-from functools import partial
+from typing import TextIO
 
 from ..app import App
-from ..log import load, prepared
+from ..log import logger
 from ..server.server import Server
 from ..settings import Settings
 
 __all__ = ["announce", "console", "open_standard_streams", "reopen_logs", "summary", "version", "write_banner"]
+
+# The status of a dev line stands before size and time, behind what the client has written.
+_STATUS = r"\d{3}(?= \d+B \d+\.\dms$)"
+_COLOURS = {"2": 32, "3": 36, "4": 33, "5": 31}
 
 
 def reopen_logs() -> None:
@@ -74,13 +80,65 @@ def console(settings: Settings) -> Iterator[None]:
         configure_logging(settings.log_config)
         yield
         return
-    with contextlib.ExitStack() as ready, prepared(partial(_send_to_terminal, settings, ready)):
-        if settings.access_log:
-            load()  # it has something to say at the first answer
+    server_log, access_log = logging.getLogger("microsock"), logging.getLogger("microsock.access")
+    if server_log.hasHandlers() or access_log.hasHandlers():
+        yield
+        return
+    errors, lines = logging.StreamHandler(sys.stderr), _OutputLines(sys.stdout)
+    errors.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    coloured = settings.access_log_format == "dev" and _takes_colours(sys.stdout)
+    lines.setFormatter(_Coloured() if coloured else _Plain())
+    level = "debug" if settings.debug else settings.log_level
+    with _handled(server_log, errors, level.upper()), _handled(access_log, lines, "INFO"):
         yield
 
 
-def _send_to_terminal(settings: Settings, ready: contextlib.ExitStack) -> None:
-    from .terminal import on_terminal
+@contextlib.contextmanager
+def _handled(log: logging.Logger, handler: logging.Handler, level: str) -> Iterator[None]:
+    level_before, propagate_before = log.level, log.propagate
+    log.addHandler(handler)
+    log.setLevel(level)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level_before)
+        log.propagate = propagate_before
 
-    ready.enter_context(on_terminal(settings))
+
+def _takes_colours(stream: TextIO) -> bool:
+    # NO_COLOR counts when it is there and not empty (no-color.org).
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _Plain(logging.Formatter):
+    """Access lines as they are: there is nothing to be filled in, and no time to be told."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage()
+
+
+class _Coloured(_Plain):
+    """Access lines of the ``dev`` format with the status in a colour: green, cyan, yellow and red for 2xx to 5xx."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return re.compile(_STATUS).sub(_painted, super().format(record))
+
+
+def _painted(status: re.Match[str]) -> str:
+    return f"\x1b[{_COLOURS.get(status[0][0], 0)}m{status[0]}\x1b[0m"
+
+
+class _OutputLines(logging.StreamHandler[TextIO]):
+    """Access lines on standard output; none any more once nobody reads it (``microsock app | head``)."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        if not isinstance(sys.exc_info()[1], BrokenPipeError):
+            super().handleError(record)
+            return
+        # What is buffered still goes somewhere: Python would fail to flush it at exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.stream.fileno())
+        os.close(nowhere)
+        logger.warning("nobody reads standard output any more; no access lines from here on")

@@ -19,14 +19,12 @@ def load(websockets: bool) -> None:
     """
     import base64  # noqa: F401 - for handshakes and commands
     import json  # noqa: F401 - for answers, bodies and commands
-    import traceback  # noqa: F401 - for reports of what holds the loop
 
-    from .. import following, log, status  # noqa: F401 - for event streams, and for the figures
+    from .. import following, status  # noqa: F401 - for event streams, and for the figures
     from ..adapters import logfiles  # noqa: F401 - for SIGHUP and SIGUSR2
     from ..protocol import spare
     from . import dump, leaving  # noqa: F401 - for SIGUSR1, and for workers
 
-    log.load()
     spare.load(websockets)
     if websockets:
         from .. import conversation, origin  # noqa: F401

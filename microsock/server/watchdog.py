@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -31,7 +32,7 @@ _MOST_FRAMES = 40
 # It ends at once, unless what it writes its log to takes nothing.
 _JOIN_SECONDS = 1.0
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + "/"
-_STANDARD = os.path.dirname(os.__file__) + "/"
+_STANDARD = os.path.dirname(traceback.__file__) + "/"
 
 
 class Watchdog:
@@ -168,8 +169,6 @@ def culprit(turn: list[FrameType]) -> str:
 
 def stack_of(turn: list[FrameType]) -> str:
     """A turn from the app's function inward, or all of it where there is none; as a traceback shows it."""
-    import traceback  # loaded in time, see `spare`
-
     start = next((place for place, frame in enumerate(turn) if _is_the_apps(frame.f_code)), 0)
     summary = traceback.StackSummary.extract(((frame, frame.f_lineno) for frame in turn[start:]), limit=-_MOST_FRAMES)
     return "".join(summary.format()).rstrip()
