@@ -94,16 +94,13 @@ class Answer:
         else:
             self._start_stream(answer)
 
-    def refuse(self, response: Response, lines: list[tuple[str, str]] | None) -> None:
-        """Answer what the gate does not let pass, with what it says."""
-        self.asked, self.lines = True, lines
-        self.respond(response)
-
     def go_on(
         self, response: Response | Pending, lines: list[tuple[str, str]] | None, started: float, finished: bool
     ) -> None:
-        """Answer a request that was called ``started`` ago; ``finished``: the hooks have seen the response."""
+        """Answer a request that came at ``started`` and was called; ``finished``: the hooks have seen the response."""
         self.lines, self._started, self._finished = lines, started, finished
+        if finished and lines and isinstance(response, Response):
+            response = response.supplemented(lines)
         self.respond(response)
 
     def complete(self, token: Pending, value: object) -> None:
@@ -129,8 +126,8 @@ class Answer:
         if self._finished:
             return response
         self._finished = True
-        if self.lines is not None:
-            response.headers.supplement(self.lines)
+        if self.lines:
+            response = response.supplemented(self.lines)
         return self._site.app.finish(self.request, response)
 
     def _send_whole(self, response: Response) -> None:

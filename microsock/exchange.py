@@ -138,7 +138,8 @@ class Exchange:
         if length:
             if error is not None:
                 http.begin(head, request, data[len(raw) + 4 :])
-                self._begin(request, match).refuse(app.complete(request, error, ""), told)
+                refusal = app.complete(request, error, "")
+                self._begin(request, match).go_on(refusal, told, started, finished=False)
                 return None
             request.body = data[len(raw) + 4 :]
         response = app.call(request, match) if error is None else app.complete(request, error, "")
@@ -146,7 +147,7 @@ class Exchange:
         if isinstance(response, Response) and response.stream is None:
             finished = True
             if told and (app.on_responses or not response.bare):
-                response.headers.supplement(told)
+                response = response.supplemented(told)
                 told = None
             if app.on_responses:
                 response = app.finish(request, response)
@@ -157,7 +158,6 @@ class Exchange:
                 self.rested = ended = site.answered(request, status, len(whole), started)
                 route.slow = ended - started > _SLOW
                 return whole_answer(sent, site.http_date(), whole, told)
-            response.headers.supplement(told or ())
         self._begin_again(head, request, match).go_on(response, told, started, finished)
         return None
 
@@ -292,10 +292,10 @@ class Exchange:
         return self._match(answer)
 
     def _take(self, permit: Permit, answer: Answer) -> bool:
+        answer.lines = permit.lines
         if permit.error is None:
-            answer.lines = permit.lines
             return True
-        answer.refuse(self._app.complete(answer.request, permit.error, ""), permit.lines)
+        answer.respond(self._app.complete(answer.request, permit.error, ""))
         return False
 
     def _permitted(self, answer: Answer, go_on: Callable[[Answer], None], permit: Permit) -> None:

@@ -27,7 +27,6 @@ D = TypeVar("D")
 # An encoded slash, decoded within its segment. No UTF-8 decodes to it, so it can be told from a real slash.
 ENCODED_SLASH = "\udc2f"
 
-_ESCAPES = "(?:%[0-9A-Fa-f]{2})+"
 _QUOTED_PAIR = r"\\([0-3][0-7][0-7]|.)"
 # The charsets a text body may name; others would let a client choose any codec of Python's.
 _CHARSETS = {
@@ -292,7 +291,12 @@ def _decoded(path: str) -> str:
 
 def _unescaped(text: str) -> str:
     # As urllib's unquote, which takes milliseconds for some kB of percent signs that escape nothing.
-    return re.compile(_ESCAPES).sub(_decode_escapes, text) if "%" in text else text
+    return _escapes().sub(_decode_escapes, text) if "%" in text else text
+
+
+@cache
+def _escapes() -> re.Pattern[str]:
+    return re.compile("(?:%[0-9A-Fa-f]{2})+")
 
 
 def _decode_escapes(match: re.Match[str]) -> str:

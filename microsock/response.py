@@ -6,7 +6,7 @@ Knows nothing of framing: Content-Length, Transfer-Encoding, Connection and Date
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from typing import Any, ClassVar, NoReturn, Protocol
 
@@ -142,6 +142,18 @@ class Response:
     def bare(self) -> bool:
         """Whether it has no header line but a Content-Type, as far as anybody has looked."""
         return self._headers is None
+
+    def supplemented(self, lines: Sequence[tuple[str, str]]) -> Response:
+        """The same with lines, known to be right, where there are none of their names; this one stays as it is."""
+        other = object.__new__(type(self))
+        for name in Response.__slots__:
+            setattr(other, name, getattr(self, name))
+        if hasattr(self, "__dict__"):  # of a class derived from this one
+            other.__dict__.update(self.__dict__)
+        other._headers = MutableHeaders()
+        other._headers.supplement(self.headers.lines())
+        other._headers.supplement(lines)
+        return other
 
     def parts(self) -> tuple[int, tuple[tuple[str, str], ...], bytes | None]:
         """Status, header lines and the whole body, for who sends them; no body where it streams."""

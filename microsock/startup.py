@@ -25,10 +25,10 @@ else:
         names = ", ".join(f"a{place}" for place in range(fields))
         return eval(f"lambda cls, {names}: new(cls, ({names}{',' * (fields == 1)}))", {"new": tuple.__new__})
 
-    def _named(fields, defaults):
+    def _named(name, fields, defaults):
         blank = _constructor(len(fields))
-        code = blank.__code__.replace(co_varnames=("cls", *fields), co_name="__new__")
-        return FunctionType(code, blank.__globals__, "__new__", defaults)
+        names = {"co_varnames": ("cls", *fields), "co_name": "__new__", "co_qualname": f"{name}.__new__"}
+        return FunctionType(blank.__code__.replace(**names), blank.__globals__, "__new__", defaults)
 
     class _Maker(type):
         def __new__(cls, name, bases, body):
@@ -37,10 +37,14 @@ else:
                 return cls._base
             fields = tuple(body.get("__annotations__", ()))
             defaults = {field: body.pop(field) for field in fields if field in body}
+            if tuple(defaults) != fields[len(fields) - len(defaults) :]:
+                raise TypeError(f"{name} has a field without a default behind one that has one")
             parts = {field: _tuplegetter(place, None) for place, field in enumerate(fields)}
             own = {"__slots__": (), "_fields": fields, "_field_defaults": defaults, "__match_args__": fields}
             bases = tuple(_Tuple if base is cls._base else base for base in bases)
-            return type(name, bases, {**own, **parts, "__new__": _named(fields, tuple(defaults.values())), **body})
+            return type(
+                name, bases, {**own, **parts, "__new__": _named(name, fields, tuple(defaults.values())), **body}
+            )
 
         _base = None
 
@@ -51,10 +55,15 @@ else:
 
         @classmethod
         def _make(cls, values):
-            return cls(*values)
+            made = tuple.__new__(cls, values)
+            if len(made) != len(cls._fields):
+                raise TypeError(f"expected {len(cls._fields)} values, got {len(made)}")
+            return made
 
         def _replace(self, /, **changed):
             return type(self)(**{**self._asdict(), **changed})
+
+        __replace__ = _replace
 
         def _asdict(self):
             return dict(zip(self._fields, self, strict=True))

@@ -305,8 +305,9 @@ def test_with_debug_on_the_protocols_events_are_logged_without_what_messages_say
         with client.websocket("/echo") as ws:
             ws.send("my secret")
             assert ws.receive() == "my secret"
+        assert [client.get("/missing").status_code for _ in range(2)] == [404, 404]
         client.raw(b"nonsense\r\n")
-    assert "RequestReceived" in caplog.text
+    assert caplog.text.count("RequestReceived") == 3
     assert "MessageReceived(str of 9)" in caplog.text
     assert "CloseReceived" in caplog.text
     assert "RequestRefused" in caplog.text

@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import gc
 import pickle
+import types
 from typing import Generic, TypeVar, get_type_hints
 
 import pytest
@@ -47,15 +48,23 @@ def test_a_named_tuple_is_as_that_of_typing() -> None:
     match point:
         case Point(x, y):
             assert (x, y) == (1, 2)
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'x'"):
+    with pytest.raises(TypeError, match=r"Point\.__new__\(\) missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="unexpected keyword argument 'z'"):
         point._replace(z=1)  # type: ignore[call-arg]
     assert Point._make([3, 4]) == (3, 4)
+    with pytest.raises(TypeError, match="expected 2 values, got 1"):
+        Point._make([3])
     assert Point._field_defaults == {"y": 2}
     assert copy.copy(point) == point
     with pytest.raises(AttributeError):
         point.x = 3  # type: ignore[misc]
+
+
+def test_a_field_without_a_default_cannot_stand_behind_one_that_has_one() -> None:
+    annotations = {"x": "int", "y": "int"}
+    with pytest.raises(TypeError, match="Wrong has a field without a default"):
+        types.new_class("Wrong", (NamedTuple,), {}, lambda body: body.update(__annotations__=annotations, x=1))
 
 
 def test_one_may_have_no_fields_or_be_generic() -> None:

@@ -33,25 +33,30 @@ of the body, and whether the peer wants to close behind it."""
 def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
     """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
     size = buffer.find(b"\r\n\r\n")
-    return None if size < 0 else _read_head(bytes(buffer[:size]), limits)
+    if size < 0:
+        return None
+    raw = bytes(buffer[:size])
+    return _read_head(raw, raw.split(b"\r\n"), limits)
 
 
 def read_alone(data: bytes, limits: Limits) -> Head | None:
     """The ordinary request that all of ``data`` is."""
-    if data.endswith(b"\r\n\r\n"):
-        # With no body: an empty line before the end would be no header line, so it need not be looked for.
-        head = _read_head(data[:-4], limits)
-        return None if head is None or head[5] else head
+    if len(data) <= limits.head and data.endswith(b"\r\n\r\n"):
+        # Most have no body, and then the end of the head need not be looked for: only whether there is one before.
+        raw = data[:-4]
+        lines = raw.split(b"\r\n")
+        if b"" not in lines:
+            head = _read_head(raw, lines, limits)
+            return None if head is None or head[5] else head
     head = read_ordinary(data, limits)
     return None if head is None or len(head[0]) + 4 + head[5] != len(data) else head
 
 
-def _read_head(raw: bytes, limits: Limits) -> Head | None:
+def _read_head(raw: bytes, lines: list[bytes], limits: Limits) -> Head | None:
     longest_line, longest_head, most_lines = limits
     size = len(raw) + 4
     if size > longest_line or size > longest_head:
         return None
-    lines = raw.split(b"\r\n")
     line = lines.pop(0)
     start = _KNOWN_STARTS.get(line) or _STARTS.judge(line)
     if start is None or len(lines) > most_lines:

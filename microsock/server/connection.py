@@ -78,7 +78,8 @@ class Connection:
         self._push_due = False
         self._lingering = False
         self._writing = False  # whether it asks for room
-        self._at_rest = True  # whether it waits for a request and for nothing else
+        # Whether it waits for a request and for nothing else. With debug on each is to be seen coming.
+        self._at_rest = not site.settings.debug
         self._unsaid = False  # that all that was queued has left
         self._patience = Patience(self, self._exchange, site, timers)
         self.sent = 0
@@ -374,7 +375,8 @@ class Connection:
             self._patience.look()
         crowded = phase.buffered >= HIGH_WATER or (self.queued_bytes > HIGH_WATER and self.is_websocket)
         reading = self._lingering or not (phase.peer_ended or crowded)
-        self._at_rest = phase.waiting is _IDLE and reading and not queued and not phase.buffered and not self._turn_due
+        resting = phase.waiting is _IDLE and not (queued or phase.buffered or self._turn_due)
+        self._at_rest = resting and reading and not self._site.settings.debug
         if reading is not self.reading or queued is not self._writing:
             self.reading, self._writing = reading, queued
             self._transport.watch(reading, queued)

@@ -34,6 +34,9 @@ from .systemd import Notifier
 from .watchdog import Watchdog
 
 if TYPE_CHECKING:
+    from socket import socket
+
+    from .certificates import Certificates
     from .leaving import Leaving
 
 __all__ = ["Service"]
@@ -78,7 +81,7 @@ class Service:
             bound,
             self.loop,
             max_connections=connection_limit(settings.max_connections),
-            accepted=self.reception.receive,
+            accepted=self._accepted,
             # The other workers serve meanwhile; this one does once it has what was published before.
             shut=self.parts.bus is not None,
             **({"batch": 1} if self.parts.workers > 1 else {}),
@@ -214,8 +217,14 @@ class Service:
             spare.load(bool(self.site.app.router.websockets) and self.site.settings.websocket)
         except OSError as error:
             # The app itself may have used up all descriptors.
-            logger.warning("cannot load what some requests need: %s; trying again", error.strerror)
             self.loop.timers.call_at(self.loop.timers.now() + 1.0, self._load_spare)
+            logger.warning("cannot load what some requests need: %s; trying again", error.strerror)
+
+    def _accepted(self, sock: socket, client: Address, certificates: Certificates | None) -> None:
+        # Also those count that are in the middle of a handshake.
+        if self._spare_is_due and self.listener.connections >= spare.CONNECTIONS:
+            self._load_spare()
+        self.reception.receive(sock, client, certificates)
 
     def _welcome(self, transport: SocketTransport, client: Address, scheme: str) -> None:
         connection = Connection(
@@ -228,8 +237,6 @@ class Service:
         )
         transport.handler = connection
         self._connections[connection] = None
-        if self._spare_is_due and len(self._connections) >= spare.CONNECTIONS:
-            self._load_spare()
         if self.site.draining:
             connection.drain()
 

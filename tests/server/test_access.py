@@ -148,6 +148,17 @@ def test_nothing_is_made_while_nobody_listens(caplog: pytest.LogCaptureFixture) 
     assert caplog.records == []
 
 
+@pytest.mark.parametrize("layout", ["combined", "json"])
+def test_several_lines_of_one_name_are_joined(layout: str) -> None:
+    request = Request("GET", "/", [(b"referer", b"a"), (b"user-agent", b"b"), (b"referer", b""), (b"referer", b"c")])
+    assert '"a, , c"' in formatted(layout, ANSWER._replace(request=request))
+
+
+def test_in_json_every_text_is_escaped() -> None:
+    told = json.loads(formatted("json", Answered('"c', '"M', '"/', 200, 1, 0.0, None)))
+    assert (told["client"], told["method"], told["target"]) == ('"c', '"M', '"/')
+
+
 def test_a_site_hands_the_request_with_each_entry() -> None:
     entries: list[AccessEntry] = []
     app = App()

@@ -299,6 +299,19 @@ def test_before_the_first_turn_an_outside_loop_is_asked_not_to_wait(server: Serv
     assert server.next_timeout() is None
 
 
+def test_what_most_servers_never_need_is_loaded_at_once_when_many_have_come_who_say_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[bool] = []
+    monkeypatch.setattr(spare, "load", loaded.append)
+    with contextlib.ExitStack() as clients:
+        for _ in range(spare.CONNECTIONS):
+            assert not loaded
+            clients.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            server.step(1.0)
+    assert loaded == [False]
+
+
 def test_a_turn_can_be_kept_short_and_rests_made(server: Server) -> None:
     turns: list[int] = []
 

@@ -267,6 +267,24 @@ def test_limits_say_the_same_on_both_ways_until_and_when_they_refuse(
             assert seen[0] == seen[1]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_requests_time_is_that_of_its_limits_too(method: str) -> None:
+    times: list[list[float]] = []
+    for straight in (True, False):
+        side = Side({}, False, straight=straight)
+
+        def slow(request: Request, side: Side = side) -> str:
+            side.world.advance(0.25)
+            return "somebody"
+
+        app = side.world.site.app
+        app.route("/slow-key", ["GET", "POST"])(app.limit("1/minute", key=slow)(lambda request: "x"))
+        for _ in range(2):
+            side.feed(posted("/slow-key").replace("POST", method).encode())
+        times.append([entry.seconds for entry in side.log if isinstance(entry, Answered)])
+    assert times == [[0.25, 0.25]] * 2
+
+
 def posted(path: str) -> str:
     return f"POST {path} HTTP/1.1\r\nHost: a\r\nX-Unique: b\r\nContent-Length: 3\r\n\r\n123"
 

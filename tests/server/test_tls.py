@@ -299,6 +299,15 @@ def test_what_is_sent_arrives(shaken: Desk) -> None:
     shaken.until(lambda: shaken.received() == b"hello")
 
 
+def test_of_two_pieces_the_first_goes_alone_and_the_second_behind_it(shaken: Desk) -> None:
+    assert shaken.transport.send_two(b"head", b"body") == 4
+    assert shaken.transport.send(b"body") == 4
+    received = b""
+    while len(received) < 8:
+        received += shaken.received() or b""
+    assert received == b"headbody"
+
+
 def test_a_large_answer_is_taken_as_far_as_the_kernel_has_room_and_no_byte_is_lost(shaken: Desk) -> None:
     data = bytes(index % 251 for index in range(4_000_000))
     rest = memoryview(data)

@@ -29,6 +29,14 @@ def test_the_end_of_the_clients_stream_comes_after_its_bytes_and_stays() -> None
         transport.deliver(b"more")
 
 
+def test_two_pieces_go_one_behind_the_other_as_far_as_they_fit() -> None:
+    transport, _ = make(capacity=4)
+    assert [transport.send_two(b"abc", b"def"), transport.send_two(b"ef", b"g")] == [4, 0]
+    assert transport.take() == b"abcd"
+    assert transport.send_two(b"e", b"f") == 2
+    assert transport.take() == b"ef"
+
+
 def test_the_server_sends_no_more_than_fits_until_the_client_takes_some() -> None:
     transport, _ = make(capacity=4)
     assert (transport.send(b"abc"), transport.send(memoryview(b"def")), transport.send(b"g")) == (3, 1, 0)
