@@ -33,8 +33,13 @@ class Guests:
         self._at_end = at_end
 
     def enter(self, room: str) -> tuple[ClientConnection, int]:
-        """One more, and its worker's PID."""
-        ws = self._at_end.enter_context(connect(f"{self._server.websocket_url}/rooms/{room}", proxy=None))
+        """One more, and its worker's PID.
+
+        It takes all that the others' leaving says: the client stops reading behind 16 messages that nobody asked for,
+        and would then wait ten seconds for the end of its own connection.
+        """
+        url = f"{self._server.websocket_url}/rooms/{room}"
+        ws = self._at_end.enter_context(connect(url, proxy=None, max_queue=None))
         return ws, int(ws.recv(PATIENCE))
 
     def fill(self, room: str, at_least: int) -> list[tuple[ClientConnection, int]]:
