@@ -56,10 +56,11 @@ def test_a_port_that_only_a_client_uses_has_no_holder() -> None:
 def test_of_several_processes_with_one_socket_the_first_is_named() -> None:
     with listening("127.0.0.1") as sock:
         command = [sys.executable, "-c", "input()"]
-        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[sock.fileno()]):
+        with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[sock.fileno()]) as child:
             holder = holder_of("127.0.0.1", sock.getsockname()[1])
     assert holder is not None
-    assert holder.pid == os.getpid()
+    # That is the child where the kernel has come to the end of its numbers and begun anew.
+    assert holder.pid == min(os.getpid(), child.pid)
 
 
 def test_a_command_is_shown_on_one_short_line() -> None:
