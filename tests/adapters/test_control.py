@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -357,14 +358,21 @@ def test_without_a_runtime_directory_it_lies_in_one_of_the_users_own(
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder whose name leaves room: a socket's may have 107 bytes, and `tmp_path` of itself can have 80."""
+    with TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
 def test_a_server_outside_of_a_session_is_found_from_within_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    short_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(short_path))
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     place = Place(Path(path_of_port(8080)))
-    (tmp_path / "session").mkdir(0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
+    (short_path / "session").mkdir(0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(short_path / "session"))
     assert place.during(lambda: control_client.status(8080)) == {"connections": 3}
     place.server.close()
     place.loop.close()
