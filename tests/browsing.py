@@ -24,9 +24,12 @@ FLAGS = [
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests that want one; they come last, because Playwright's event loop runs from then on."""
+    """One browser for the tests of a file that want one; they come last, as Playwright's event loop runs from then on.
+
+    It ends with the file: others that the same process tests later want loops of their own, and count its children.
+    """
     chromium = needed("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import compileall
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from browsing import browser
+from lanes import pytest_xdist_make_scheduler
 from running import ROOT
 
-__all__ = ["browser", "pytest_collection_modifyitems", "pytest_sessionstart", "unmeasured"]
+__all__ = [
+    "browser",
+    "pytest_collection_modifyitems",
+    "pytest_report_to_serializable",
+    "pytest_sessionstart",
+    "pytest_xdist_make_scheduler",
+    "unmeasured",
+]
 
 
 def pytest_sessionstart() -> None:
@@ -31,3 +39,20 @@ def unmeasured() -> Iterator[None]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let those that need a browser come last; they share one."""
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, object, object]:
+    """A report goes to another process as UTF-8, and what a test logs or compares may have lone surrogates."""
+    return encodable((yield))
+
+
+def encodable(value: object) -> object:
+    """The same, with what UTF-8 cannot say written as escapes."""
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, dict):
+        return {key: encodable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(encodable, value))
+    return value

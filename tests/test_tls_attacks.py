@@ -16,7 +16,7 @@ from certs import client_context, issued
 from running import PATIENCE, Running, running
 from tools import needed
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 DEADLINE = 1.0
 APP = f"""

@@ -21,7 +21,7 @@ from running import PATIENCE, Running, running, wait_for_banner
 from tools import needed
 from websockets.sync.client import connect
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 APP = """
 from microsock import App

@@ -35,6 +35,7 @@ def spread(cell: str) -> list[float]:
 
 
 @pytest.mark.server
+@pytest.mark.timed
 def test_a_short_run_of_the_echo_fills_the_page_with_figures_that_belong_together(tmp_path: Path) -> None:
     options = ["--peers", "microsock", "--only", "echo32", "--pairs", "2", "--seconds", "0.3", "--no-plot"]
     done = run("websocket", *options, "--output", str(tmp_path))
@@ -58,6 +59,7 @@ def test_a_short_run_of_the_echo_fills_the_page_with_figures_that_belong_togethe
 
 
 @pytest.mark.server
+@pytest.mark.timed
 def test_a_short_run_over_http_asks_in_every_way_and_fills_the_page(tmp_path: Path) -> None:
     cases = "bare,unique,post,body64k,pipelined,connect"
     options = ["--peers", "microsock", "--only", cases, "--pairs", "1", "--seconds", "0.1", "--no-plot"]

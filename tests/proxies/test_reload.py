@@ -10,7 +10,7 @@ from soak.proxied import Outcome, watch
 
 from .installation import PROXIES
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
 
 
 @pytest.fixture(scope="module")

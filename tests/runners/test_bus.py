@@ -14,7 +14,7 @@ from running import PATIENCE, Running, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 WORKERS = 4
 

@@ -14,7 +14,7 @@ from microsock.testing import read_frames
 
 from .workers import Workers, wait_until, workers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 APP = """
 import os, time

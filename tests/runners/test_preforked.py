@@ -16,7 +16,7 @@ from microsock import __version__
 
 from .workers import PATIENCE, Workers, failing, state, wait_until, workers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 APP = """
 import os, signal, time

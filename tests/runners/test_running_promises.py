@@ -21,7 +21,7 @@ from microsock.testing import read_frames
 
 from .workers import PATIENCE, Workers, state, wait_until, workers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 SHOP = """
 import os, time

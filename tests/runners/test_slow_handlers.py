@@ -17,7 +17,7 @@ from microsock.testing import build_frame, read_frames
 
 from .workers import Workers, wait_until, workers
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
 
 APP = """
 import os, time

@@ -13,7 +13,7 @@ from microsock.testing import build_frame, read_frames
 
 from .workers import Workers, workers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 GRACE = 2.0
 APP = """

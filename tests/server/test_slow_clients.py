@@ -120,6 +120,7 @@ def milliseconds_of_a_request(port: int) -> float:
 
 
 @pytest.mark.server
+@pytest.mark.timed
 def test_a_normal_client_is_served_at_once_beside_500_idle_and_300_slow_ones(server: Running) -> None:
     quiet = descriptors(server.process.pid)
     with crowd(server.port) as clients:

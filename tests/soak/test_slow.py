@@ -9,7 +9,7 @@ import pytest
 
 from . import slow
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
 
 DEADLINE = 2.0
 DEADLINES = ["--head-timeout", "2", "--body-timeout", "2", "--write-timeout", "2", "--keep-alive-timeout", "2"]

@@ -16,7 +16,7 @@ from .clients import connected, descriptors, resident_bytes, send
 
 MEGABYTE = 1 << 20
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
 
 
 @pytest.fixture

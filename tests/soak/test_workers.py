@@ -8,7 +8,7 @@ import pytest
 
 from . import workers as subject
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
 
 
 def test_reloading_under_keep_alive_load_fails_no_request(tmp_path: Path) -> None:
