@@ -35,7 +35,7 @@ def events(request):
 def finite(request):
     for number in range(4):
         yield f"{number}\\n"
-        yield from sleep(0.2)
+        yield from sleep(0.12)
 
 @app.get("/endless")
 def endless(request):
@@ -96,7 +96,7 @@ class Crowd:
         return [self.websocket, self.idle, self.half_head, self.events, self.finite, self.called, *several]
 
     def expect_their_due(self) -> None:
-        """Each gets what the page on flow control promises; the last of them after about 0.7 s."""
+        """Each gets what the page on flow control promises; the last of them after about 1.2 s."""
         assert [rest(each)[-4:] for each in self.held] == [b"held"] * 2
         assert {rest(each)[-5:] for each in self.backlog} == {b"index"}
         assert close_code(self.websocket) == 1001
