@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 from browsing import browser
+from coverage import Coverage
 from lanes import pytest_xdist_make_scheduler
 from running import ROOT
 
@@ -17,6 +18,7 @@ __all__ = [
     "pytest_sessionstart",
     "pytest_xdist_make_scheduler",
     "unmeasured",
+    "untraced",
 ]
 
 
@@ -34,6 +36,17 @@ def unmeasured() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
         yield
+
+
+@pytest.fixture(scope="module")
+def untraced() -> Iterator[None]:
+    """No coverage of what a file's tests run: very many inputs, for what other tests show, at thrice the time each."""
+    measured = Coverage.current()
+    if measured is not None:
+        measured.stop()
+    yield
+    if measured is not None:
+        measured.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

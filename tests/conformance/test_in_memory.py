@@ -15,6 +15,8 @@ from .subject import make_app
 from .table import CASES, UNMET
 from .verdict import Outcome, masked, verdict
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 # Longer inputs are cut into single bytes at their ends only, where lines, heads and limits lie.
 _FINE = 400
 _COARSE = 997

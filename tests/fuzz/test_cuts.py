@@ -17,6 +17,8 @@ from microsock.testing import TestClient, build_frame
 
 from .watch import UPGRADE, answers_to, cut, make_app
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 # Each script ends its connection: by asking, or by breaking the protocol. None expects a 100: a body that is there
 # already makes it needless.
 HTTP_SCRIPT = (

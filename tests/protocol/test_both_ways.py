@@ -22,6 +22,8 @@ from microsock.protocol.http1 import Http1, Peer
 from microsock.protocol.scanner import Limits
 from microsock.request import Address, Request
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 METHODS = ["GET"] * 6 + ["HEAD", "HEAD", "POST", "POST", "PUT", "OPTIONS", "CONNECT", "get", "PRI", "N$!", ""]
 TARGETS = ["/", "/", "/users/42?q=a%20b&c", "/%2f/\"x'[]|^`{}", "*", "//x", "http://b/c", "a:443", "/#x", "/ x", "/\t"]
 TARGETS += [

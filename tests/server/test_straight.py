@@ -25,6 +25,8 @@ from microsock.tally import Cell
 from microsock.testing.memory import MemoryTransport
 from microsock.testing.world import World
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 PATHS = (
     "/", "/users/7", "/users/x", "/json", "/list", "/bytes", "/made", "/cookie", "/empty", "/raise", "/refuse",
     "/later", "/stream", "/large", "/tuple", "/close", "/length", "/illegal", "/nothing", "/small", "/missing",
