@@ -51,7 +51,8 @@ def large(request):
 
 @app.get("/held")
 def held(request):
-    time.sleep(0.25)
+    # Both may come to one worker, which hears only behind them that it is to stop; half a second later it is killed.
+    time.sleep(0.15)
     return "held"
 
 @app.get("/called", blocking=True)
