@@ -46,7 +46,7 @@ class Figures(NamedTuple):
     restarts: int
     born: float
 
-    def total(self, cell: Cell | int) -> int:
+    def total(self, cell: int) -> int:
         """One number over all workers; for what only grows, over those that are gone too."""
         return sum(worker[cell] for worker in self.workers) + (self.past[cell] if cell >= FIRST_SUM else 0)
 

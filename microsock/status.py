@@ -74,7 +74,7 @@ def _sum(figures: list[Figures], cell: int) -> int:
     return sum(each.total(cell) for each in figures)
 
 
-def _pair(figures: list[Figures], gauge: Cell, total: Cell) -> dict[str, int]:
+def _pair(figures: list[Figures], gauge: int, total: int) -> dict[str, int]:
     return {"open": _sum(figures, gauge), "total": _sum(figures, total)}
 
 
