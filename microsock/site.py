@@ -179,6 +179,8 @@ class Site:
         """Where answers wait for each other that are made in one turn; None where each leaves at once."""
         self.leaving = False
         """While draining: another worker serves in our place, so idle connections may stay until their next request."""
+        self.succeeded = False
+        """Whether another serves in our place whatever comes, and keeps our clients connected."""
         self.count_request: Callable[[], None] | None = None
         """Called for each request, where they are counted (``max_requests``)."""
         self.topics: Topics[Follower] = Topics()
@@ -208,7 +210,7 @@ class Site:
         self._schedule.stop()
         self.executor.stop()
         self.app.gates.remove(self.set_gate)
-        if not self.leaving:  # the clients of those who go on serving stay connected
+        if not self.succeeded:
             self.app.say_goodbye()
         try:
             self.app.stop_hooks()

@@ -218,8 +218,9 @@ class Supervisor:
     def _dismiss(self, member: Member) -> None:
         self._tell(member, words.LEAVE)
         if member.ready_at is None:
-            # Its import may take for ever; there is nothing to drain.
-            send_signal(member.pid, signal.SIGTERM)
+            # Its import may take for ever; there is nothing to drain. Behind the word, which leaves at the end of this
+            # turn: a worker that is ready by now must not take the signal for the end of the whole server.
+            self.loop.call_soon(partial(send_signal, member.pid, signal.SIGTERM))
         self._household.dismissed(member.number)
 
     def _reloaded(self, new: bool) -> None:

@@ -86,6 +86,7 @@ class _Worker:
         self._seat = seat
         self._life = life
         self._bus: WorkerBus | None = None
+        self._signalled = False
         parts = parts._replace(worker=seat.number, workers=seat.workers, bus=self._make_bus)
         self.service = Service(app, settings, bound, parts)
         loop = self.service.loop
@@ -107,6 +108,8 @@ class _Worker:
         with caught_signals({signal.SIGTERM: self._asked}, service.loop.signal_fileno()):
             try:
                 while not service.finished:
+                    if self._signalled:
+                        self._heed()
                     service.step(None)
             except SetupError as error:
                 self._send(_failure(error, explain))
@@ -164,7 +167,16 @@ class _Worker:
         logger.warning("%s", dump(self.service))
 
     def _asked(self, signum: int) -> None:
-        self.service.ask_to_stop(self._settings.grace)
+        self._signalled = True
+        self.service.loop.wake()
+
+    def _heed(self) -> None:
+        # The parent's word counts for more, and is here before its signal: who is to leave does not end the server.
+        self._signalled = False
+        left = self.service.site.leaving
+        self._channel.read_out()
+        if left or not self.service.site.leaving:
+            self.service.ask_to_stop(self._settings.grace)
 
 
 class _Countdown:

@@ -148,7 +148,7 @@ class Service:
 
         # What waits in the backlog is the others' to accept.
         self.listener.close()
-        self.site.draining = self.site.leaving = True
+        self.site.draining = self.site.leaving = self.site.succeeded = True
         self._leaving = Leaving(self._connections, self.loop.timers, within)
         self._leaving.begin()
         if self._is_empty():

@@ -110,7 +110,7 @@ class Crew:
         """Stop those that live, one after the other."""
         for worker in list(self.workers.values()):
             # Clients count as connected until the last one stops.
-            worker.site.leaving = len(self.workers) > 1
+            worker.site.succeeded = len(self.workers) > 1
             with self.working(worker):
                 worker.site.stop()
             if not self._alone:

@@ -103,3 +103,30 @@ def test_a_client_connects_once_for_all_workers_and_is_disconnected_once_at_the_
         assert not (site / "left").exists()
         assert server.stop() == 0
         assert (site / "left").read_text().split() == ["127.0.0.1"]
+
+
+SLOW = """
+import time
+
+@app.on_start
+def start():
+    for turn in ("first", "second"):
+        if not os.path.exists(turn):
+            open(turn, "w").close()
+            time.sleep(1.0 if turn == "second" else 0.0)
+            break
+"""
+
+
+def test_a_worker_that_is_replaced_before_it_was_ready_disconnects_nobody(site: Path) -> None:
+    (site / "shop.py").write_text(APP + SLOW)
+    with workers(site, "--connection-required", count=2) as server:
+        wait_until((site / "second").exists)
+        assert ask(server, "/connect")[0] == 200
+        before = server.pids()
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: not set(server.pids()) & set(before) and len(server.pids()) == 2)
+        assert {ask(server, "/")[0] for _ in range(10)} == {200}
+        assert not (site / "left").exists()
+        assert server.stop() == 0
+        assert (site / "left").read_text().split() == ["127.0.0.1"]

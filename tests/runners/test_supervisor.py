@@ -108,6 +108,35 @@ def test_after_a_hundred_workers_no_descriptor_and_no_zombie_is_left() -> None:
     assert (descriptors(), children()) == before
 
 
+def test_a_worker_that_is_replaced_before_it_is_ready_has_the_word_before_the_signal(tmp_path: Path) -> None:
+    home, first, slow, found = Home(), tmp_path / "first", tmp_path / "slow", tmp_path / "found"
+
+    def work(seat: Seat) -> int:
+        if not first.exists() or slow.exists():
+            first.touch()
+            return obedient(seat)
+        # The second of three is never ready.
+        signal.signal(signal.SIGTERM, lambda signum, frame: found.write_bytes(seat.sock.recv(100)))
+        seat.sock.setblocking(False)
+        slow.touch()
+        signal.pause()
+        return 0
+
+    def reload_again() -> None:
+        if slow.exists():
+            server.reload()
+        else:
+            server.loop.timers.call_at(server.loop.timers.now() + 0.01, reload_again)
+
+    server = supervised(home, work, workers=1)
+    home.on_started = lambda: server.note(server.reload)
+    server.note(reload_again)
+    home.on_reloaded = lambda: server.note(server.stop)
+    assert server.run() == 0
+    server.loop.close()
+    assert found.read_bytes() == framed(words.LEAVE)
+
+
 def test_what_a_killed_worker_had_sent_by_half_is_no_message(tmp_path: Path) -> None:
     marker = tmp_path / "died"
 
