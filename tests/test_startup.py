@@ -73,6 +73,17 @@ def test_one_may_have_no_fields_or_be_generic() -> None:
     assert Box("a", "b").held == "a"
 
 
+def test_what_was_made_without_collecting_is_not_looked_through_right_afterwards() -> None:
+    young: list[int] = []
+    with uncollected():
+        made = [[number] for number in range(10_000)]
+        young.append(gc.get_count()[0])
+    young.append(gc.get_count()[0])
+    assert young[0] > 10_000
+    assert young[1] < 500
+    assert len(made) == 10_000
+
+
 @pytest.mark.parametrize("collects", [True, False])
 def test_what_collects_garbage_does_so_afterwards(collects: bool) -> None:
     before = gc.isenabled()

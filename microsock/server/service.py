@@ -19,6 +19,7 @@ from ..log import logger
 from ..request import Address
 from ..settings import Settings
 from ..site import AccessEntry, Site
+from ..startup import uncollected
 from . import spare
 from .binding import Bound
 from .connection import Connection
@@ -214,7 +215,8 @@ class Service:
     def _load_spare(self) -> None:
         self._spare_is_due = False
         try:
-            spare.load(bool(self.site.app.router.websockets) and self.site.settings.websocket)
+            with uncollected():
+                spare.load(bool(self.site.app.router.websockets) and self.site.settings.websocket)
         except OSError as error:
             # The app itself may have used up all descriptors.
             self.loop.timers.call_at(self.loop.timers.now() + 1.0, self._load_spare)
