@@ -15,7 +15,7 @@ from typing import Protocol
 from ..log import logger
 from .loop import Loop, Watched
 
-__all__ = ["Handler", "SocketTransport"]
+__all__ = ["Handler", "SocketTransport", "lost"]
 
 # By default the kernel takes about 4 MB on loopback before a send blocks; a slow peer would look like a fast one.
 _SEND_BUFFER_BYTES = 256 << 10
@@ -31,6 +31,11 @@ class Handler(Protocol):
     def abort(self) -> object:
         """``handle`` raised what it should not; give the connection up."""
         ...
+
+
+def lost(error: OSError) -> ConnectionError:
+    """What ends a connection: ETIMEDOUT and its like, and what OpenSSL complains of, as much as ECONNRESET."""
+    return error if isinstance(error, ConnectionError) else ConnectionError(*error.args)
 
 
 class SocketTransport(Watched):
@@ -50,18 +55,14 @@ class SocketTransport(Watched):
         self._sock = sock
         self.handler = handler
 
-    # ETIMEDOUT, EHOSTUNREACH and their like end a connection as much as ECONNRESET does.
-
     def recv(self, size: int) -> bytes | None:
         """Up to ``size`` bytes; None if there are none now, ``b""`` once the peer has ended its side."""
         try:
             return self._sock.recv(size)
         except BlockingIOError:
             return None
-        except ConnectionError:
-            raise
         except OSError as error:
-            raise ConnectionError(*error.args) from error
+            raise lost(error) from None
 
     def send(self, data: bytes | memoryview) -> int:
         """Hand over as much of ``data`` as fits now and give its length; 0 if nothing fits."""
@@ -69,10 +70,8 @@ class SocketTransport(Watched):
             return self._sock.send(data)
         except BlockingIOError:
             return 0
-        except ConnectionError:
-            raise
         except OSError as error:
-            raise ConnectionError(*error.args) from error
+            raise lost(error) from None
 
     def send_two(self, first: bytes | memoryview, second: bytes | memoryview) -> int:
         """As much as fits of two pieces, in one system call and without copying them into one."""
@@ -80,10 +79,8 @@ class SocketTransport(Watched):
             return self._sock.sendmsg((first, second))
         except BlockingIOError:
             return 0
-        except ConnectionError:
-            raise
         except OSError as error:
-            raise ConnectionError(*error.args) from error
+            raise lost(error) from None
 
     def unacknowledged(self) -> int:
         """How many bytes are in the kernel's send queue: not sent yet, or sent and not acknowledged."""

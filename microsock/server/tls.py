@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from ..log import logger
 from .loop import Loop
-from .sockets import Handler, SocketTransport
+from .sockets import Handler, SocketTransport, lost
 
 __all__ = ["Handshake", "TlsTransport"]
 
@@ -208,7 +208,7 @@ class TlsTransport(SocketTransport):
         except (ssl.SSLWantReadError, BlockingIOError):
             pass
         except OSError as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         if wants_write is not self._read_wants_write:
             self._read_wants_write = wants_write
             self._update()
@@ -224,13 +224,8 @@ class TlsTransport(SocketTransport):
         except (ssl.SSLWantWriteError, BlockingIOError):
             pass
         except OSError as error:
-            raise _lost(error) from error
+            raise lost(error) from error
         if wants_read is not self._write_wants_read:
             self._write_wants_read = wants_read
             self._update()
         return taken
-
-
-def _lost(error: OSError) -> ConnectionError:
-    # What OpenSSL complains of is the peer's fault; the connection is of no more use.
-    return error if isinstance(error, ConnectionError) else ConnectionError(*error.args)
