@@ -110,11 +110,13 @@ import time
 
 @app.on_start
 def start():
-    for turn in ("first", "second"):
-        if not os.path.exists(turn):
-            open(turn, "w").close()
-            time.sleep(1.0 if turn == "second" else 0.0)
-            break
+    for turn, seconds in (("first", 0.0), ("second", 1.0)):
+        try:
+            open(turn, "x").close()
+        except FileExistsError:
+            continue
+        time.sleep(seconds)
+        break
 """
 
 
