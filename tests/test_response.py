@@ -355,3 +355,17 @@ def test_an_answer_that_is_known_already_is_delivered_at_once() -> None:
 def test_a_dict_that_came_in_goes_out_the_same() -> None:
     value = {"text": "grüß dich 🙂", "numbers": [1, 2.5, None, True], "nested": {"a": {}}}
     assert json.loads(Response(value).body) == value
+
+
+def test_lines_are_added_to_another_that_is_otherwise_the_same() -> None:
+    class Page(Response):
+        """One with attributes of its own."""
+
+    page = Page("hello", 201, {"X-A": "b"})
+    page.title = "Home"  # type: ignore[attr-defined]
+    more = page.supplemented([("x-a", "c"), ("X-B", "d")])
+    assert (type(more), more.status, more.body, more.title) == (Page, 201, b"hello", "Home")  # type: ignore[attr-defined]
+    assert more.headers.items() == [*page.headers.items(), ("X-B", "d")]
+    assert "X-B" not in page.headers
+    more.headers["X-C"] = "e"
+    assert "X-C" not in page.headers
