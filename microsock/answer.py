@@ -17,6 +17,7 @@ from .request import Request
 from .response import Pending, Response
 from .routing import Match
 from .site import Call, Site
+from .slow_reader import Outlet
 from .streaming import Body, Cut, Producer
 from .tally import Cell
 
@@ -25,15 +26,11 @@ __all__ = ["Answer"]
 _SWITCHING = 101
 
 
-class Talk(Protocol):
+class Talk(Outlet, Protocol):
     """What an answer needs of the talk that it is part of."""
 
     def moved(self) -> None:
         """There is something to send, outside of a turn of the connection."""
-
-    def queued_bytes(self) -> int:
-        """How much the kernel has not taken yet."""
-        ...
 
 
 class Answer:
@@ -161,7 +158,7 @@ class Answer:
         from .following import Following  # loaded in time, see ``server.spare``
 
         last_event_id = self.request.headers.get("Last-Event-ID")
-        return Following(response.stream, self._site, last_event_id, self._talk.queued_bytes, self._talk.moved)
+        return Following(response.stream, self._site, last_event_id, self._talk, self._talk.moved)
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""

@@ -20,6 +20,7 @@ from .protocol.frames import Frames
 from .request import Request
 from .script import Script
 from .site import Call, Site, SocketClosed
+from .slow_reader import SlowReader
 from .tally import Cell
 from .websocket import WebSocket
 from .websocket_route import WebSocketRoute
@@ -36,6 +37,11 @@ class Wire(Protocol):
     def queued_bytes(self) -> int:
         """Bytes that the kernel has not taken yet."""
 
+    @property
+    def acknowledged(self) -> int:
+        """How many bytes the peer has taken so far, as far as the kernel can tell."""
+        ...
+
     def push(self, frame: bytes) -> None:
         """Queue bytes that are sent to many; as ``write``, with less to do."""
 
@@ -51,8 +57,8 @@ class Conversation:
     """
 
     __slots__ = (
-        "_call", "_controls", "_messages", "_opened", "_received", "_request", "_route", "_sent", "_site", "_wire",
-        "frames", "id", "over", "running", "script", "socket",
+        "_call", "_controls", "_messages", "_opened", "_reader", "_received", "_request", "_route", "_sent", "_site",
+        "_wire", "frames", "id", "over", "running", "script", "socket",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +86,7 @@ class Conversation:
         self._controls: Allowance | None = None  # from the first ping or pong on
         self.script: Script | None = None
         self._call: Call | None = None  # of a function in another thread
+        self._reader: SlowReader | None = None  # from the first push past ``max_queued_bytes`` on
 
     # What the exchange calls.
 
@@ -127,6 +134,9 @@ class Conversation:
             return
         self.over = over
         self._site.discard(self)
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._call is not None:
             self._call.cancel()
             self._call = None
@@ -228,15 +238,22 @@ class Conversation:
         return self.running or self._call is not None or (self.script is not None and self.script.calling)
 
     def _has_room(self, size: int) -> bool:
-        # One message always fits, however large.
-        queued = self._wire.queued_bytes
-        if not queued or queued + size <= self._site.settings.max_queued_bytes:
-            return True
-        if self._site.settings.slow_reader == "drop":
-            self._site.drop()
-        else:
-            self.end(_TRY_LATER, "too slow a reader")
-        return False
+        if self._reader is None:
+            queued = self._wire.queued_bytes
+            if not queued or queued + size <= self._site.settings.max_queued_bytes:
+                return True
+            self._reader = SlowReader(self._site, self, partial(self.end, _TRY_LATER, "too slow a reader"))
+        return self._reader.admits(size)
+
+    # As an ``Outlet``.
+
+    def queued(self) -> int:
+        """See ``Outlet``."""
+        return self._wire.queued_bytes
+
+    def acknowledged(self) -> int:
+        """See ``Outlet``."""
+        return self._wire.acknowledged
 
     def _flush(self) -> None:
         self._wire.write(self.frames.data_to_send())

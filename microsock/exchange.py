@@ -83,7 +83,7 @@ class Exchange:
     # Events in.
 
     def run(self, budget: int) -> bool:
-        """Handle up to ``budget`` events; tells whether there may be more at once."""
+        """Handle up to ``budget`` events; tells whether there may be more, once there is room for what they bring."""
         if self.conversation is not None:
             return self._converse(self.conversation, budget)
         handle = self._log_and_handle if self._site.settings.debug else self._handle
@@ -194,14 +194,18 @@ class Exchange:
         # An open WebSocket is asked straight: nothing follows it.
         frames = conversation.frames
         handle = self._log_and_hear if self._site.settings.debug else conversation.hear
+        more = True
         for _ in range(budget):
-            event = None if conversation.full or self._wire.queued_bytes > HIGH_WATER else frames.next_event()
+            if self._wire.queued_bytes > HIGH_WATER:
+                break
+            event = None if conversation.full else frames.next_event()
             if event is None:
+                more = False
                 break
             handle(event)
         if frames.has_output:
             self._flush()
-        return event is not None
+        return more
 
     @property
     def streaming(self) -> bool:
@@ -228,9 +232,13 @@ class Exchange:
         # Also without bytes: the end of an answer changes what the connection waits for.
         self._wire.write(self.session.data_to_send())
 
-    def queued_bytes(self) -> int:
-        """How much the kernel has not taken yet."""
+    def queued(self) -> int:
+        """How many bytes the kernel has not taken yet."""
         return self._wire.queued_bytes
+
+    def acknowledged(self) -> int:
+        """How many bytes the peer has taken so far, as far as the kernel can tell."""
+        return self._wire.acknowledged
 
     # With debug on. Sizes, not contents: a log is no place for what a message or body says.
 

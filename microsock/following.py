@@ -12,6 +12,7 @@ from typing import Any
 from .eventstream import EventStream
 from .history import Record
 from .site import Site, Timer
+from .slow_reader import Outlet, SlowReader
 from .streaming import Cut
 
 __all__ = ["Following"]
@@ -27,7 +28,7 @@ class Following:
         stream: what to follow.
         site: where it is published.
         last_event_id: what the client saw last, as it says itself; None for a new one.
-        queued: bytes of this connection that the kernel has not taken yet.
+        outlet: the connection's queue, into which the pieces are pulled.
         wake: called when there is something to pull.
     """
 
@@ -39,7 +40,7 @@ class Following:
         stream: EventStream,
         site: Site,
         last_event_id: str | None,
-        queued: Callable[[], int],
+        outlet: Outlet,
         wake: Callable[[], None],
     ) -> None:
         self.content_type = stream.content_type
@@ -47,11 +48,12 @@ class Following:
         self._stream = stream
         self._site = site
         self._last_event_id = last_event_id
-        self._queued = queued
+        self._outlet = outlet
         self._wake = wake
         self._missed: deque[Record] | None = None  # None until the first pull
         self._pieces: deque[bytes] = deque()
         self._size = 0
+        self._reader = SlowReader(site, self, self._cut_off)
         self._ended = self._cut = False
         self._pulled_at = 0.0
         self._timer: Timer | None = None
@@ -75,6 +77,7 @@ class Following:
         """Follow no more."""
         self._ended = True
         self._site.topics.discard(self)
+        self._reader.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -105,7 +108,7 @@ class Following:
     def deliver(self, record: Record) -> None:
         """Send on what was published."""
         piece = record.event(self._site.history.birth)
-        if piece and self._has_room(len(piece)):
+        if piece and self._reader.admits(len(piece)):
             self._add(piece)
 
     def end(self, code: int, reason: str) -> None:
@@ -113,20 +116,22 @@ class Following:
         self.close()
         self._wake()
 
-    def _has_room(self, size: int) -> bool:
-        # One always fits, however large. What was missed does not count: it is pulled as there is room.
-        queued = self._size + self._queued()
-        if not queued or queued + size <= self._site.settings.max_queued_bytes:
-            return True
-        if self._site.settings.slow_reader == "drop":
-            self._site.drop()
-        else:
-            self._pieces.clear()
-            self._size = 0
-            self._cut = True
-            self.close()
-            self._wake()
-        return False
+    # As an ``Outlet``. What was missed does not count: it is pulled as there is room.
+
+    def queued(self) -> int:
+        """See ``Outlet``."""
+        return self._size + self._outlet.queued()
+
+    def acknowledged(self) -> int:
+        """See ``Outlet``."""
+        return self._outlet.acknowledged()
+
+    def _cut_off(self) -> None:
+        self._pieces.clear()
+        self._size = 0
+        self._cut = True
+        self.close()
+        self._wake()
 
     def _add(self, piece: bytes) -> None:
         self._pieces.append(piece)
@@ -140,6 +145,6 @@ class Following:
 
     def _rested(self) -> None:
         left = self._pulled_at + self._stream.keep_alive - self._site.now()
-        if left <= 0 and not self._pieces and not self._queued():
+        if left <= 0 and not self._pieces and not self._outlet.queued():
             self._add(_KEEP_ALIVE)
         self._rest(left if left > 0 else self._stream.keep_alive)

@@ -181,6 +181,8 @@ class Site:
         """While draining: another worker serves in our place, so idle connections may stay until their next request."""
         self.succeeded = False
         """Whether another serves in our place whatever comes, and keeps our clients connected."""
+        self.reader_grace = 1.0
+        """How many seconds a peer may take nothing of a queue past ``max_queued_bytes`` before it is a slow reader."""
         self.count_request: Callable[[], None] | None = None
         """Called for each request, where they are counted (``max_requests``)."""
         self.topics: Topics[Follower] = Topics()

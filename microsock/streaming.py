@@ -72,23 +72,18 @@ class BodyStream:
         self.headers: tuple[tuple[str, str], ...] = ()
 
     def pull(self) -> bytes | Sleep | Blocking | None:
-        """The next piece, something that the producer waits for, or None at the end. Empty pieces are passed over.
+        """The next piece, which may be empty; something that the producer waits for; or None at the end.
 
         Raises what the producer raises, and ``TypeError`` for an item that is none of these.
         """
         if self._iterator is None:
             self._iterator = iter(self._source)
-        while True:
-            resume, self._resume = self._resume, None
-            try:
-                item = next(self._iterator) if resume is None else resume()
-            except StopIteration:
-                return None
-            if isinstance(item, (Sleep, Blocking)):
-                return item
-            piece = self._encoded(item)
-            if piece:
-                return piece
+        resume, self._resume = self._resume, None
+        try:
+            item = next(self._iterator) if resume is None else resume()
+        except StopIteration:
+            return None
+        return item if isinstance(item, (Sleep, Blocking)) else self._encoded(item)
 
     def give(self, value: object, error: Exception | None) -> None:
         """Have the next pull go on with what the producer waited for, or with an error in its place."""
@@ -170,6 +165,9 @@ class Producer:
             elif isinstance(piece, Blocking):
                 self._submit(piece)
             else:
+                if piece == b"":
+                    # Nothing to send. It is pulled again in a later turn, since it may yield thousands of these.
+                    self._site.call_soon(self._wake)
                 return piece
         return b""
 

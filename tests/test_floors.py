@@ -48,7 +48,7 @@ FLOORS = [
         "tally",
     },
     {"site", "exchange", "gate", "conversation", "script", "answer", "streaming", "following", "history", "schedule"}
-    | {"bus", "relay", "worker_bus"},
+    | {"bus", "relay", "slow_reader", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
     {"cli", "commands", "loading", "__main__", "testing"},

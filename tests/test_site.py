@@ -96,7 +96,7 @@ def test_a_subscription_from_outside_the_handler_is_bounded_as_news_is(app: App)
     with app.test_client(max_queued_bytes=100_000) as client:
         ws = client.websocket("/rooms/a")
         ws.pause()
-        for number in range(200):
+        for number in range(400):
             app.publish(f"topic {number}", "x" * 1000, retain=True)
         client.world.settle()
         theirs, number = app.websockets[0], 0
@@ -104,7 +104,7 @@ def test_a_subscription_from_outside_the_handler_is_bounded_as_news_is(app: App)
             theirs.subscribe(f"topic {number}")
             client.world.settle()
             number += 1
-        assert 60 < number < 200
+        assert 260 < number < 400
         ws.resume()
         assert ws.closed == (1013, "too slow a reader")
 

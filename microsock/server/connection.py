@@ -29,6 +29,7 @@ _IDLE, _NOTHING = Waiting.IDLE, Waiting.NOTHING
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
+_PULL_SECONDS = 0.005
 # A large body is read in pieces of so many bytes at most.
 _LARGEST_READ = 4 * HIGH_WATER
 
@@ -46,9 +47,9 @@ class Connection:
     """
 
     __slots__ = (
-        "_again", "_at_rest", "_client", "_exchange", "_in_turn", "_lingering", "_on_closed", "_out", "_patience",
-        "_push_due", "_site", "_transport", "_turn_due", "_unsaid", "_writing", "closed", "queued_bytes", "reading",
-        "received", "sent",
+        "_again", "_at_rest", "_client", "_exchange", "_has_more", "_in_turn", "_lingering", "_on_closed", "_out",
+        "_patience", "_push_due", "_site", "_transport", "_turn_due", "_unsaid", "_writing", "closed",
+        "queued_bytes", "reading", "received", "sent",
     )  # fmt: skip
 
     def __init__(
@@ -74,6 +75,7 @@ class Connection:
         """Bytes that the kernel has not taken yet."""
         self._in_turn = False
         self._again = False
+        self._has_more = False  # whether the last turn left something to do, for lack of time or of room to send
         self._turn_due = False
         self._push_due = False
         self._lingering = False
@@ -144,6 +146,7 @@ class Connection:
 
     def _send_pushed(self) -> None:
         self._send()
+        self._go_on()
         if not self._is_at_ease():
             self._settle()
 
@@ -261,7 +264,7 @@ class Connection:
 
     def depart(self) -> None:
         """Let the answer go that was made straight, unless a turn has come in between."""
-        if self.closed or not self._at_rest:
+        if self.closed or not (self._at_rest and self._out):
             return
         try:
             answer = self._out.pop()
@@ -298,29 +301,49 @@ class Connection:
         try:
             if self._out or self._unsaid:
                 self._send()
-            more = False
+            self._has_more = False
             if not self._lingering:
-                more = self._exchange.run(_EVENTS_A_TURN)
+                self._has_more = self._exchange.run(_EVENTS_A_TURN)
                 if self._exchange.streaming:
-                    more |= self._pull()
+                    self._has_more |= self._pull()
             # What is queued from here on (by a generator that waited for the queue to empty) is for the next turn.
             self._again = False
             if self._out or self._unsaid:
                 self._send()
         finally:
             self._in_turn = False
-        if more or self._again:
+        if self._again:
             self._turn_soon()
+        self._go_on()
         if not self._is_at_ease():
             self._settle()
 
+    def _go_on(self) -> None:
+        # Asked behind whatever has sent. With more than this queued, room to write brings the next turn; with less the
+        # transport need not be watched for room any more, and nothing else would bring it.
+        if self._has_more and self.queued_bytes <= HIGH_WATER:
+            self._turn_soon()
+
     def _pull(self) -> bool:
+        """Take pieces of a streamed body while there is room and time; tells whether there is more to do.
+
+        If not, the body waits for something, and its ``moved`` brings the next turn.
+        """
         answering = self._exchange.session.waiting is Waiting.ANSWER
+        until = self._site.now() + _PULL_SECONDS
+        full = False
         for _ in range(_PIECES_A_TURN):
-            if self.queued_bytes > HIGH_WATER or not self._exchange.pull():
+            if not full:
+                self._send()
+                full = bool(self._out)  # the kernel takes no more in this turn
+            if self.queued_bytes > HIGH_WATER:
+                break
+            if not self._exchange.pull():
                 # Behind the end of a stream the next request may be here already.
                 return answering and self._exchange.session.waiting is Waiting.IDLE
-            self._send()
+            # Each piece may take its handler long; others must be served in between.
+            if self._site.now() >= until:
+                break
         return True
 
     def _send(self) -> None:

@@ -28,8 +28,8 @@ class Departures:
         self._waiting: list[Connection] = []
 
     def admit(self, connection: Connection) -> bool:
-        """Have ``connection.depart`` called at the end of this turn's news; False where it is the only news."""
-        if self._loop.news < 2:
+        """Have ``connection.depart`` called at the end of this turn's news; False where the loop lets nothing wait."""
+        if not self._loop.may_defer:
             return False
         if not self._waiting:
             self._loop.at_end(self.leave)

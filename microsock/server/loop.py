@@ -105,6 +105,8 @@ class Loop:
         """How many seconds all turns took, the waits for news left out."""
         self.news = 0
         """How many descriptors have news in the turn that runs."""
+        self.may_defer = False
+        """Whether what is made now may wait for ``at_end``, together with what the rest of this turn's news brings."""
         self.closed = False
         self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
         self._wakeup_watch.want(True, False)
@@ -164,6 +166,7 @@ class Loop:
         self._thread = get_ident()
         began = self.turn_began = self._now()
         self.news = count = len(news)
+        self.may_defer = count > 1
         try:
             for (_, _, _, watched), events in news:
                 # A callback before this one may have closed the descriptor and opened another of the same number:
@@ -173,6 +176,8 @@ class Loop:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)
                     except Exception:
                         logger.exception("unexpected error in %r", watched)
+            # Behind the news nothing may be deferred: the next turn may be hours away.
+            self.may_defer = False
             if self._at_end:
                 self._end_news()
             due = self.timers.soonest()
@@ -181,6 +186,7 @@ class Loop:
             return count + self._run_soon() if self._soon else count
         finally:
             self._thread = None
+            self.may_defer = False
             self.turn_began = math.inf
             took = self._now() - began
             self.busy += took
@@ -228,7 +234,6 @@ class Loop:
 
     def _end_news(self) -> None:
         callbacks, self._at_end = self._at_end, []
-        self.news = 0
         for callback in callbacks:
             try:
                 callback()

@@ -217,7 +217,7 @@ class Crew:
 
     def _site(self, worker: Worker) -> Site:
         worker.slot = self.board.claim(0 if self._alone else worker.number)
-        return Site(
+        site = Site(
             self._app,
             self._settings,
             now=self._now,
@@ -234,6 +234,9 @@ class Crew:
             board=self.board,
             tally=self.board.tally(worker.slot, worker.number),
         )
+        # A client of ours takes what it is going to take before any time passes.
+        site.reader_grace = 0.0
+        return site
 
     # The relay, in turns of its own.
 

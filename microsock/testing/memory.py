@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 __all__ = ["CAPACITY", "MemoryTransport"]
 
-# Less than a kernel takes, so that an endless answer is soon stopped by its reader.
-CAPACITY = 64 << 10
+# As much as a server's socket takes at least (its send buffer), and more than an answer may queue before it pauses: so
+# a queue may become empty in one go, as with a socket.
+CAPACITY = 256 << 10
 
 Note = Callable[[str, bytes | str], None]
 
@@ -96,7 +97,8 @@ class MemoryTransport:
     def ready(self) -> tuple[bool, bool]:
         """Which of what the server watches could go on at once: reading, writing."""
         arrived = bool(self._inbound) or self._inbound_ended or self._broken
-        room = len(self._outbound) < self._capacity or self._broken
+        # A kernel tells of room once a third of the buffer is free, and not of each byte (sk_stream_is_writeable).
+        room = len(self._outbound) <= self._capacity * 2 // 3 or self._broken
         return self._reading and arrived, self._writing and room
 
     # The client's verbs.

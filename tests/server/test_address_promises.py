@@ -8,14 +8,13 @@ import os
 import selectors
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from certs import client_context, issued
+from serving import served, tls_settings
 
 from microsock import WEBSOCKET_GUID, App, BadSetting, BindError, PortInUseError, Request, Server, SetupError
 from microsock.request import Address
@@ -35,24 +34,6 @@ def app() -> App:
         return {"host": request.client.host, "port": request.client.port, "scheme": request.scheme}
 
     return app
-
-
-@contextlib.contextmanager
-def served(server: Server) -> Iterator[Server]:
-    """The server in a thread of its own."""
-    with server:
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-def tls_settings() -> dict[str, Any]:
-    pem = issued("localhost")
-    return {"ssl_certfile": pem.certificate, "ssl_keyfile": pem.key}
 
 
 def ask(url: str, uds: str | None = None, verify: ssl.SSLContext | bool = False) -> dict[str, object]:

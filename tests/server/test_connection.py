@@ -11,68 +11,9 @@ import pytest
 from wire import HANDSHAKE, ask, asked, body_of, handshake, message, statuses
 
 from microsock import App, Request, Response, WebSocket, sleep
-from microsock.request import Address
-from microsock.server.connection import Connection
-from microsock.testing.memory import MemoryTransport
-from microsock.testing.world import World
 
+from .line import Line
 from .sample import Sample
-
-
-class Watched(MemoryTransport):
-    """A transport that notes how much is asked of it and what is watched."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watched = (False, False)
-        self.sizes: list[int] = []
-        self.room: list[int] = []
-
-    def recv(self, size: int) -> bytes | None:
-        self.room.append(size)
-        return super().recv(size)
-
-    def watch(self, read: bool, write: bool) -> None:
-        self.watched = (read, write)
-        super().watch(read, write)
-
-    def send(self, data: bytes | memoryview) -> int:
-        taken = super().send(data)
-        self.sizes.append(taken)
-        return taken
-
-
-class Line:
-    """One connection whose every turn is taken by hand."""
-
-    def __init__(self, app: App) -> None:
-        self.world = World(app, {})
-        self.transport = Watched()
-        self.ended = 0
-        self.connection = Connection(
-            self.world.site, self.transport, self.world.timers, client=Address("1.2.3.4", 5), on_closed=self.closed
-        )
-
-    def closed(self, connection: Connection) -> None:
-        assert connection is self.connection
-        self.ended += 1
-
-    def send(self, data: bytes) -> None:
-        self.transport.deliver(data)
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Turn until the connection has nothing to do."""
-        while any(ready := self.transport.ready()):
-            self.connection.handle(*ready)
-            self.world.settle()
-
-    def take(self) -> bytes:
-        taken = bytearray()
-        while piece := self.transport.take():
-            taken += piece
-            self.go_on()
-        return bytes(taken)
 
 
 def test_it_asks_for_what_it_can_use() -> None:

@@ -258,3 +258,44 @@ def test_what_is_delivered_is_never_refused(loop: Loop) -> None:
     loop.deliver(partial(calls.append, "result"))
     loop.step()
     assert calls == ["result"]
+
+
+# What is made while there is other news may wait for the end of it.
+
+
+def test_nothing_may_be_deferred_but_among_the_news_of_several(loop: Loop, pair: Pair) -> None:
+    ours, theirs = pair
+    allowed: list[tuple[str, bool]] = []
+
+    def note(what: str) -> None:
+        allowed.append((what, loop.may_defer))
+
+    def news(*ready: bool) -> None:
+        ours.recv(1)
+        note("news")
+        loop.call_soon(partial(note, "soon"))
+        loop.timers.call_at(0.0, partial(note, "timer"))
+
+    loop.watch(ours.fileno(), news).want(True, False)
+    theirs.send(b"a")
+    loop.step()
+    assert allowed == [("news", False), ("timer", False), ("soon", False)]
+    allowed.clear()
+    theirs.send(b"a")
+    loop.wake()
+    loop.step()
+    assert allowed == [("news", True), ("timer", False), ("soon", False)]
+
+
+def test_nothing_may_be_deferred_behind_news_whose_callback_left_the_turn(loop: Loop, pair: Pair) -> None:
+    ours, theirs = pair
+
+    def leave(*ready: bool) -> None:
+        raise KeyboardInterrupt
+
+    loop.watch(ours.fileno(), leave).want(True, False)
+    theirs.send(b"a")
+    loop.wake()
+    with pytest.raises(KeyboardInterrupt):
+        loop.step()
+    assert not loop.may_defer
