@@ -135,7 +135,7 @@ class Answer:
         self._end()
 
     def _send_head(self, response: Response) -> int:
-        if self._last or self._site.draining:
+        if self._last or self._site.ending:
             self._http.last_answer = True
         status, lines, body = response.parts()
         size = self._http.respond(status, lines, body)

@@ -121,7 +121,7 @@ class Exchange:
         match = app.match(request)
         _, route, _, _, _ = match
         if (
-            route is None or route.blocking or closes or method == "HEAD" or site.draining
+            route is None or route.blocking or closes or method == "HEAD" or site.ending
             or self.answered >= site.most_requests
             or (length and length > self._most_body(route))
             or (gate is not None and not site.limits.prompt)
@@ -153,7 +153,8 @@ class Exchange:
                 response = app.finish(request, response)
             status, lines, whole = response.parts()
             sent = HEADS.known.get((status, lines)) or _judged(status, lines)
-            if sent is not None and sent.plain and whole is not None:
+            # Asked once more: a signal may have come while the handler ran.
+            if sent is not None and sent.plain and whole is not None and not site.ending:
                 self._busy = None
                 self.rested = ended = site.answered(request, status, len(whole), started)
                 route.slow = ended - started > _SLOW

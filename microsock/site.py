@@ -170,6 +170,8 @@ class Site:
         """The figures of all workers."""
         self.tally = tally or self.board.tally(self.board.claim(0), 1)
         """What this worker counts."""
+        self.ending = False
+        """Whether each answer is the last on its connection, since we stop or leave. Also set by signal handlers."""
         self.draining = False
         self._limits = limits
         self.gate: Gate | None = None

@@ -1,4 +1,4 @@
-"""Who is a slow reader: a peer that takes nothing of what is queued for it, and not one to whom much is sent at once."""
+"""Who is a slow reader: a peer that takes nothing of what is queued for it, not one that gets much at once."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
 from ..startup import NamedTuple
 from .framing import checked_host
 
-__all__ = ["FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines"]
+__all__ = ["BODYLESS", "FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTable", "Line", "RequestLines"]
 
 Field = tuple[bytes, bytes]
 
@@ -34,6 +34,8 @@ _NEVER = {b"cookie", b"authorization", b"proxy-authorization", b"set-cookie", b"
 SPECIAL = {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", b"upgrade"}
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 _CLOSES = {b"close": True, b"keep-alive": False}
+# Statuses whose answers have no content (RFC 9110 sections 15.3.5, 15.3.6 and 15.4.5).
+BODYLESS = (204, 205, 304)
 # What the server decides, whatever the app says.
 FRAMING = {b"content-length", b"transfer-encoding", b"connection", b"date", b"keep-alive"}
 
@@ -184,7 +186,7 @@ class AnswerHead:
         self.lines = lines
         self.raw = _status_line(status) + b"".join(raws)
         self.framing = b"" in raws
-        self.plain = not self.framing and status not in (204, 304)
+        self.plain = not self.framing and status not in BODYLESS
 
 
 @cache

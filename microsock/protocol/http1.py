@@ -15,10 +15,10 @@ from ..request import Address, Request
 from ..startup import NamedTuple
 from .body import IncomingBody
 from .events import Event, RequestReceived, RequestRefused, RequestStarted, StreamEnded, Waiting
-from .fields import FRAMING, AnswerHead, Field, HeadTable, Line
+from .fields import BODYLESS, FRAMING, AnswerHead, Field, HeadTable, Line
 from .framing import Framing, HeadParts, examine, split_head
 from .ordinary import Head, Ordinary, read_alone, read_ordinary
-from .scanner import HeadScanner, Limits
+from .scanner import HeadScanner, Limits, as_served
 from .whole import Whole
 
 __all__ = ["HEADS", "Http1", "Peer"]
@@ -135,6 +135,7 @@ class Http1:
         if self._short:
             head = read_alone(data, self._limits)
             if head is not None:
+                self._empty_lines = 0
                 return head
         self.receive_data(data)
         return None
@@ -203,7 +204,7 @@ class Http1:
             self._drop(2)
 
     def _parse_head(self, length: int) -> Event | None:
-        head = bytes(self._buffer[:length])
+        head = as_served(bytes(self._buffer[:length]))
         self._drop(length)
         self._scanner = None
         # Before h11, which joins repeated lengths and knows fewer statuses.
@@ -286,6 +287,8 @@ class Http1:
             head, way = self._framed(head, way)
         if status in (204, 304):
             length = None
+        elif status == 205:
+            length = b"0"  # of all that has no content the one that says so (RFC 9110 section 15.3.6)
         self._say(way.respond(head, self._http_date(), length, self.last_answer))
         if body is None or self.bodyless(status):
             body = body and b""
@@ -320,8 +323,8 @@ class Http1:
         return whole
 
     def bodyless(self, status: int) -> bool:
-        """Whether an answer with this status has no body, whatever the app gives (RFC 9110 section 6.4.1)."""
-        return status in (204, 304) or self._is_head()
+        """Whether an answer with this status has no body, whatever the app gives (RFC 9110 sections 6.4.1, 15.3.6)."""
+        return status in BODYLESS or self._is_head()
 
     def _is_head(self) -> bool:
         return self._request is not None and self._request.method == "HEAD"

@@ -12,7 +12,7 @@ import re
 from ..errors import RemoteProtocolError
 from ..startup import NamedTuple
 
-__all__ = ["ChunkedBody", "HeadScanner", "Limits"]
+__all__ = ["ChunkedBody", "HeadScanner", "Limits", "as_served"]
 
 # What may stand in a line: TAB, visible ASCII, space, obs-text (RFC 9112 section 2.2, RFC 9110 section 5.5).
 _ALLOWED = bytes([9, *range(0x20, 0x7F), *range(0x80, 0x100)])
@@ -46,8 +46,8 @@ class Limits(NamedTuple):
 class HeadScanner:
     """Finds the end of one request's head, a piece at a time, and refuses what must not reach h11.
 
-    Refused: a control byte but TAB, a CR or LF on its own, a folded line, a malformed request line (400); a version
-    but 1.0 and 1.1 (505); a line, a head or a number of header lines past the limits (414, 431).
+    Refused: a control byte but TAB, a CR or LF on its own, a folded line, a malformed request line (400); a major
+    version but 1 (505); a line, a head or a number of header lines past the limits (414, 431).
     """
 
     __slots__ = ("_checked", "_headers", "_limits", "_start")
@@ -136,8 +136,14 @@ def _check_request_line(line: bytes) -> None:
     match = re.compile(_REQUEST_LINE).fullmatch(line)
     if match is None:
         raise RemoteProtocolError("malformed request line")
-    if match[3] != b"1" or match[4] not in b"01":
+    if match[3] != b"1":
         raise RemoteProtocolError("only HTTP/1.0 and HTTP/1.1 are served", 505)
+
+
+def as_served(head: bytes) -> bytes:
+    """A head that the scanner has passed, with a later minor version as 1.1, as it is served (RFC 9110 section 2.5)."""
+    end = head.index(b"\r\n")
+    return head if head[end - 1] in b"01" else head[: end - 1] + b"1" + head[end:]
 
 
 class ChunkedBody:

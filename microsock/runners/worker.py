@@ -168,6 +168,8 @@ class _Worker:
 
     def _asked(self, signum: int) -> None:
         self._signalled = True
+        # Whether it is to stop or to leave, what is answered now is the last on its connection.
+        self.service.site.ending = True
         self.service.loop.wake()
 
     def _heed(self) -> None:

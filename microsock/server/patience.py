@@ -33,8 +33,8 @@ class Patience(Deadlines):
     """The deadlines of one connection. Call ``look`` at the end of each of its turns."""
 
     __slots__ = (
-        "_connection", "_deaf_at", "_exchange", "_inbound", "_number", "_outbound", "_pinged_at", "_settings", "_site",
-        "_waiting",
+        "_connection", "_deaf_at", "_exchange", "_inbound", "_number", "_outbound", "_ping_end", "_pinged_at",
+        "_settings", "_site", "_waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Connection, exchange: Exchange, site: Site, timers: Timers) -> None:
@@ -49,6 +49,7 @@ class Patience(Deadlines):
         self._outbound: Progress | None = None
         self._deaf_at = -math.inf  # when we last did not read
         self._pinged_at = 0  # bytes received when the last ping was sent
+        self._ping_end = 0  # bytes sent up to its end, while it waits behind others
 
     @property
     def resting(self) -> bool:
@@ -206,25 +207,44 @@ class Patience(Deadlines):
         conversation, interval = self._exchange.conversation, self._settings.ping_interval
         if conversation is None or conversation.close_code is not None or interval is None:
             return
-        self.set("ping", self._timers.now() + interval)
-        if self.get("pong") is None or self._connection.received > self._pinged_at:
+        connection, now = self._connection, self._timers.now()
+        self.set("ping", now + interval)
+        if self.get("pong") is None or connection.received > self._pinged_at:
+            acknowledged = connection.acknowledged
+            alone = not connection.queued_bytes and acknowledged == connection.sent
             conversation.ping(b"")
-            self._pinged_at = self._connection.received
-            self._inbound = self._from_here(self._connection.acknowledged)
-            self.set("pong", self._timers.now() + self._settings.ping_timeout)
+            self._pinged_at = connection.received
+            self._ping_end = 0 if alone else connection.sent + connection.queued_bytes
+            self._inbound = self._from_here(acknowledged)
+            self.set("pong", now + self._settings.ping_timeout / (1 if alone else _LOOKS))
 
     def _check_pong(self) -> None:
-        if self._connection.received > self._pinged_at:
+        connection, timeout, now = self._connection, self._settings.ping_timeout, self._timers.now()
+        if connection.received > self._pinged_at:
             return  # whatever came since shows that the peer lives; a long message may stand before its pong
-        # While we do not read, its pong cannot come; while it takes what we send, our ping may still be on its way.
-        progress, now = self._inbound, self._timers.now()
-        assert progress is not None
-        waits = progress.moved(now, self._connection.acknowledged) or not self._connection.reading
-        until = (now if waits else self._deaf_at) + self._settings.ping_timeout
+        if self._ping_end:
+            self._check_ping(now, timeout)
+            return
+        # While we do not read, its pong cannot come.
+        until = (self._deaf_at if connection.reading else now) + timeout
         if until > now:
             self.set("pong", until)
         else:
-            self._connection.abort()
+            connection.abort()
+
+    def _check_ping(self, now: float, timeout: float) -> None:
+        # The time for a pong begins once its peer has the ping, which waited behind other bytes.
+        connection, progress = self._connection, self._inbound
+        assert progress is not None
+        acknowledged = connection.acknowledged
+        progress.moved(now, acknowledged)
+        if acknowledged >= self._ping_end:
+            self._ping_end = 0
+            self.set("pong", now + timeout)
+        elif progress.stuck(timeout) and connection.reading:
+            connection.abort()
+        else:
+            self.set("pong", now + timeout / _LOOKS)
 
 
 _ENFORCE = {

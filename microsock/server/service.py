@@ -135,6 +135,7 @@ class Service:
 
     def ask_to_stop(self, within: float) -> None:
         """Have the next turn begin to drain; what is open after ``within`` seconds is cut. From any thread."""
+        self.site.ending = True
         self._asked.append(within)
         self.loop.wake()
 
@@ -149,7 +150,7 @@ class Service:
 
         # What waits in the backlog is the others' to accept.
         self.listener.close()
-        self.site.draining = self.site.leaving = self.site.succeeded = True
+        self.site.ending = self.site.draining = self.site.leaving = self.site.succeeded = True
         self._leaving = Leaving(self._connections, self.loop.timers, within)
         self._leaving.begin()
         if self._is_empty():
@@ -262,7 +263,7 @@ class Service:
             self._hurry(self._leaving)
         if self.site.draining:
             return
-        self.site.draining = True
+        self.site.ending = self.site.draining = True
         if self._notifier is not None:
             self._notifier.stopping()
         if self._opened:

@@ -124,7 +124,7 @@ class World:
     def drain(self) -> None:
         """Ask all workers to stop, as TERM does: what runs has the grace time, what is open after it is cut."""
         for worker in self.crew.workers.values():
-            worker.site.draining = True
+            worker.site.ending = worker.site.draining = True
             worker.timers.call_at(self._clock + worker.site.settings.grace, self._cut)
         for wire in self._wires:
             wire.tell(wire.connection.drain)

@@ -39,7 +39,7 @@ TARGETS += [
     "https://b",
 ]
 TARGETS += ["/%", "/%zz", "/\\..\\", "/../..", "/;x", "//b@c/", "/\x0b", "/\r", "/\n", "/?#"]
-VERSIONS = ["HTTP/1.1"] * 12 + ["HTTP/1.0", "HTTP/2.0", "http/1.1", "HTTP/1.1 ", "HTTP/1.10", ""]
+VERSIONS = ["HTTP/1.1"] * 12 + ["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "http/1.1", "HTTP/1.1 ", "HTTP/1.10", ""]
 HOSTS = ["Host: a"] * 16 + [
     "host:a",
     "HOST:\t a:8080 ",
@@ -157,7 +157,7 @@ def random_reply(rng: random.Random) -> Reply:
     pieces = rng.choices((b"", b"a", b"hello", b"x" * 70_000), (2, 3, 4, 0.02), k=rng.choice((0, 1, 2)))
     body = rng.choice((b"", b"hello", b"x" * 20)) if rng.random() < 0.7 else None
     return Reply(
-        rng.choice((200, 200, 200, 204, 304, 404, 500, 599)),
+        rng.choice((200, 200, 200, 204, 205, 304, 404, 500, 599)),
         rng.choices(HEADERS, k=rng.choice((0, 1, 1, 2, 4))),
         body,
         pieces,

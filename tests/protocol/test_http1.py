@@ -32,6 +32,19 @@ def test_a_request_arrives_with_all_that_its_head_says() -> None:
     assert request.headers.items() == [("host", "a:80"), ("x-a", "one"), ("x-a", "two")]
 
 
+@pytest.mark.parametrize("minor", "23456789")
+@pytest.mark.parametrize("data", [GET, SIZED, CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"])
+def test_a_later_minor_version_is_served_as_1_1(minor: str, data: bytes) -> None:
+    for pieces in cuts(data.replace(b"HTTP/1.1", b"HTTP/1." + minor.encode())):
+        talk = Talk()
+        events = [event for piece in pieces if piece for event in talk.feed(piece)]
+        assert isinstance(events[-1], RequestReceived)
+        assert talk.request is not None
+        assert talk.request.http_version == "1.1"
+    # It must name its host, as 1.1 must, and its connection stays.
+    assert [type(event) for event in Talk().feed(b"GET / HTTP/1.2\r\n\r\n")] == [RequestRefused]
+
+
 @pytest.mark.parametrize("data", [GET, SIZED, CHUNKED + b"2\r\nhe\r\n3\r\nllo\r\n0\r\nX-Late: 1\r\n\r\n"])
 def test_a_request_arrives_the_same_however_it_is_cut(data: bytes) -> None:
     seen = set()

@@ -98,7 +98,6 @@ REFUSED_HEADS = [
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a TLS hello", 400),
     # Versions (RFC 9110 section 2.5).
     (b"GET / HTTP/0.9\r\n\r\n", 505),
-    (b"GET / HTTP/1.2\r\n\r\n", 505),
     (b"GET / HTTP/2.0\r\n\r\n", 505),
     (b"GET / HTTP/9.9\r\n\r\n", 505),
     (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),

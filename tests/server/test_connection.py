@@ -273,3 +273,67 @@ def test_what_is_written_to_a_connection_that_has_closed_is_forgotten() -> None:
     line.world.settle()
     assert line.connection.queued_bytes == 0
     assert line.transport.take() == b""
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 70_000])
+def test_empty_lines_are_counted_anew_for_each_request(debug: bool, size: int) -> None:
+    app = App(debug=debug)
+    app.post("/")(lambda request: "ok")
+    client, connection = asked(app, b"")
+    for _ in range(20):
+        connection.send(ask(method="POST", body=bytes(size)) if size else ask("/", "Content-Length: 0", method="POST"))
+        assert statuses(connection.receive()) == [200]
+        connection.send(b"\r\n")
+        assert connection.receive() == b""
+    connection.send(b"\r\n" * 9)
+    assert statuses(connection.receive()) == [400]
+    client.close()
+
+
+# An answer that is made after somebody has asked to stop is the last on its connection.
+
+
+@pytest.mark.parametrize("target", ["/", "/stream", "/waits"])
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_signal_while_a_handler_runs_makes_its_answer_the_last(target: str, debug: bool) -> None:
+    app = App(debug=debug)
+
+    def stop() -> None:
+        line.world.site.ending = True
+
+    @app.get("/")
+    def plain(request: Request) -> str:
+        stop()
+        return "x"
+
+    @app.get("/stream")
+    def stream(request: Request) -> Generator[str, None, None]:
+        stop()
+        yield "x"
+
+    @app.get("/waits", blocking=True)
+    def waits(request: Request) -> str:
+        stop()
+        return "x"
+
+    line = Line(app)
+    line.send(ask(target))
+    line.world.settle()
+    answer = line.take()
+    assert b"connection: close\r\n" in answer.lower()
+    assert statuses(answer) == [200]
+
+
+@pytest.mark.parametrize("body", ["text", ["a", "stream"], ""])
+@pytest.mark.parametrize("debug", [False, True])
+def test_reset_content_has_no_content_and_says_so(body: Any, debug: bool) -> None:
+    app = App(debug=debug)
+    app.post("/")(lambda request: Response(iter(body) if isinstance(body, list) else body, 205))
+    client, connection = asked(app, ask("/", "Content-Length: 0", method="POST") * 2)
+    answers = connection.receive()
+    assert statuses(answers) == [205, 205]
+    assert answers.lower().count(b"content-length: 0\r\n") == 2
+    assert answers.endswith(b"\r\n\r\n")
+    assert b"chunked" not in answers
+    client.close()

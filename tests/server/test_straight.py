@@ -235,7 +235,7 @@ def compare(seed: int) -> None:
 
 def fed(side: Side, part: bytes, drains: bool) -> tuple[object, ...]:
     if drains:
-        side.world.site.draining = True
+        side.world.site.ending = side.world.site.draining = True
         side.connection.drain()
     if not side.connection.closed:
         side.feed(part)
