@@ -19,6 +19,7 @@ from .adapters.pidfile import read_pid_file
 from .adapters.ports import Listening, listening_on
 from .adapters.processes import Handle, command_of, handle_of
 from .errors import BadSetting, MicrosockError
+from .json_codec import parse_json
 
 __all__ = ["COMMANDS", "main"]
 
@@ -101,7 +102,7 @@ def _status(given: argparse.Namespace) -> int:
 
 def _publish(given: argparse.Namespace) -> int:
     try:
-        data = json.loads(given.data)
+        data = parse_json(given.data)
     except ValueError as error:
         raise ValueError(f"{given.data!r:.60} is no JSON ({error}); a text is written '\"so\"'") from None
     if not isinstance(data, (str, dict, list)):

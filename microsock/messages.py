@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeAlias, Union, get_args, get_origin
 
 from .errors import BadRule, WebSocketClosed
-from .request import parse_json
-from .response import json_text
+from .json_codec import json_text, parse_json
 from .signatures import handler_name, parameter_type
 from .startup import NamedTuple
 

@@ -6,20 +6,21 @@ Knows nothing of sockets or of h11; the protocol half fills it in, the app half 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from sys import intern
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import HTTPError
 from .headers import Headers
+from .json_codec import parse_json
 from .startup import NamedTuple
 
 if TYPE_CHECKING:
     from .app import App
 
-__all__ = ["Address", "Args", "Request", "parse_json"]
+__all__ = ["Address", "Args", "Request"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -252,17 +253,6 @@ class Request:
         return f"<Request {self.method} {self.path}>"
 
 
-def parse_json(data: str | bytes) -> Any:
-    """The value of a JSON text; bytes are UTF-8, with or without its mark (RFC 8259 section 8.1).
-
-    Raises ``ValueError`` saying what is wrong with it.
-    """
-    try:
-        return _json_decoder()(data if isinstance(data, str) else data.decode("utf-8-sig"))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
 class _Packed(Sequence[tuple[bytes, bytes]]):
     """Header lines in one piece of memory."""
 
@@ -331,15 +321,3 @@ def _unquoted(value: str) -> str:
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
     return re.compile(_QUOTED_PAIR).sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value[1:-1])
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
-
-
-# Made once. Python's own reader takes NaN and Infinity, which JSON does not have (RFC 8259 section 6).
-@cache
-def _json_decoder() -> Callable[[str], Any]:
-    import json  # loaded in time, see `server.spare`
-
-    return json.JSONDecoder(parse_constant=_refuse_constant).decode

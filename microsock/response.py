@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from .errors import HTTPError, reason_phrase
 from .headers import HeaderSource, MutableHeaders, is_token
+from .json_codec import encode_json
 
-__all__ = ["Followed", "Pending", "Response", "abort", "encode_json", "json_text", "redirect", "to_response"]
+__all__ = ["Followed", "Pending", "Response", "abort", "redirect", "to_response"]
 
 _HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
@@ -61,24 +61,6 @@ _COOKIE_VALUE = r'[!#-+\--:<-\[\]-~]*|"[!#-+\--:<-\[\]-~]*"'
 # Reserved characters and the percent sign (RFC 3986 section 2.2); letters, digits and -._~ are never encoded either.
 _URL_CHARACTERS = frozenset(b":/?#[]@!$&'()*+,;=%-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
 _COOKIE_ATTRIBUTE = r"[\x20-:<-~]*"
-
-
-def json_text(value: Any) -> str:
-    """JSON without spaces. Raises as ``encode_json``."""
-    return _json_encoder()(value)
-
-
-@cache
-def _json_encoder() -> Callable[[Any], str]:
-    # Made once: json.dumps with options builds an encoder for each call. JSON has no NaN and no infinity.
-    import json  # loaded in time, see `server.spare`
-
-    return json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-
-
-def encode_json(value: Any) -> bytes:
-    """JSON as it goes over the wire: UTF-8, no spaces. Raises ``TypeError`` or ``ValueError`` for what is none."""
-    return json_text(value).encode()
 
 
 class Response:
@@ -321,13 +303,21 @@ def to_response(value: Any, handler: str) -> Response:
     if isinstance(value, Response):
         return value
     if isinstance(value, _BODIES):
-        return Response(value)
+        try:
+            return Response(value)
+        except (TypeError, ValueError) as error:
+            raise _unsendable(error, handler) from None
     if isinstance(value, tuple):
         return _from_tuple(value, handler)
     raise TypeError(
         f"handler {handler!r} returned {_described(value)}; "
         "return a str, bytes, dict, list, iterator, tuple or Response"
     )
+
+
+def _unsendable(error: TypeError | ValueError, handler: str) -> Exception:
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"handler {handler!r} returned what cannot be sent: {error}")
 
 
 def _from_tuple(value: tuple[Any, ...], handler: str) -> Response:
@@ -337,7 +327,10 @@ def _from_tuple(value: tuple[Any, ...], handler: str) -> Response:
         )
     body, status, headers = (*value, None)[:3]
     if isinstance(body, _BODIES):
-        return Response(body, status, headers)
+        try:
+            return Response(body, status, headers)
+        except (TypeError, ValueError) as error:
+            raise _unsendable(error, handler) from None
     if not isinstance(body, Response):
         raise TypeError(
             f"handler {handler!r} returned a tuple that begins with {_described(body)}; begin it with a body"

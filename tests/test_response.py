@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from microsock.errors import HTTPError
-from microsock.response import Pending, Response, abort, close_stream, encode_json, redirect, to_response
+from microsock.response import Pending, Response, abort, close_stream, redirect, to_response
 
 HTML, JSON, BYTES = "text/html; charset=utf-8", "application/json", "application/octet-stream"
 
@@ -103,19 +103,6 @@ def test_what_can_be_closed_is_closed() -> None:
     close_stream(producer)
     close_stream([])
     assert producer.closed
-
-
-# JSON.
-
-
-def test_json_goes_out_as_utf_8_without_spaces() -> None:
-    assert encode_json({"ü": [1, 2]}) == '{"ü":[1,2]}'.encode()
-
-
-@pytest.mark.parametrize("value", [{1: {2}}, [float("nan")], [float("inf")], ["\ud800"]])
-def test_what_is_no_json_is_refused(value: Any) -> None:
-    with pytest.raises((TypeError, ValueError)):
-        encode_json(value)
 
 
 # Cookies.
