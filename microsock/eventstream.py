@@ -60,8 +60,9 @@ class Event:
 class EventStream(Followed):
     """Return this from a handler: what is published on the topics goes to the client as events, until it leaves.
 
-    Each event carries an id. A client that comes back with ``Last-Event-ID`` gets what it missed, as far as the
-    history reaches; a new one gets what was retained. Binary messages are for WebSockets alone: events are text.
+    Each event carries an id, and the stream opens with one. A client that comes back with ``Last-Event-ID`` gets what
+    it missed, as far as the history reaches; a new one gets what was retained. Binary messages are for WebSockets
+    alone: events are text.
 
     Args:
         topics: what to follow.

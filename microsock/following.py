@@ -51,6 +51,7 @@ class Following:
         self._outlet = outlet
         self._wake = wake
         self._missed: deque[Record] | None = None  # None until the first pull
+        self._opening = b""
         self._pieces: deque[bytes] = deque()
         self._size = 0
         self._reader = SlowReader(site, self, self._cut_off)
@@ -87,13 +88,22 @@ class Following:
             self._missed = self._follow()
             return _OPENED
         while self._missed:
-            if event := self._missed.popleft().event(self._site.history.birth):
+            if event := self._event_of(self._missed.popleft()):
                 return event
+        if self._opening:
+            # Now the client can come back and miss nothing, though it may have seen no event yet.
+            opening, self._opening = self._opening, b""
+            return opening
         if self._pieces:
             piece = self._pieces.popleft()
             self._size -= len(piece)
             return piece
         return None if self._ended else b""
+
+    def _event_of(self, record: Record) -> bytes:
+        # A new client gets retained values, older than what the opening id says: cut in between, it is new again.
+        birth = self._site.history.birth
+        return record.event(birth) if self._last_event_id else record.event_without_id(birth)
 
     def _follow(self) -> deque[Record]:
         site, topics = self._site, self._stream.topics
@@ -101,6 +111,7 @@ class Following:
             site.bus.keep(topic, self._stream.history)
             site.follow(topic, self)
         self._rest(self._stream.keep_alive)
+        self._opening = site.history.opening()
         return deque(site.history.missed(self._last_event_id, topics))
 
     # For the topics.

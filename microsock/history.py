@@ -52,6 +52,10 @@ class Record:
             self._event = Event(text, id=f"{birth}-{self.number}").encode() if isinstance(text, str) else b""
         return self._event
 
+    def event_without_id(self, birth: str) -> bytes:
+        """``event``, but for a client whose ``Last-Event-ID`` it is not to change."""
+        return self.event(birth).partition(b"\n")[2]
+
     @property
     def size(self) -> int:
         """What it costs to keep, in bytes."""
@@ -70,7 +74,8 @@ class History:
         self.birth = birth
         self.bytes = 0
         """What is kept now; at most ``max_bytes``, and some for recent records."""
-        self._number = 0
+        self.number = 0
+        """Of the latest record that was kept or only numbered here; 0 before the first."""
         self._max_bytes = max_bytes
         self._wanted: OrderedDict[str, int] = OrderedDict()
         self._topics: dict[str, deque[Record]] = {}
@@ -101,13 +106,13 @@ class History:
 
     def record(self, topic: str, data: str | bytes, retain: bool) -> Record:
         """Number what is published, and keep it where that was asked for."""
-        self._number += 1
-        record = Record(topic, data, self._number)
+        record = Record(topic, data, self.number + 1)
         self.add(record, retain)
         return record
 
     def add(self, record: Record, retain: bool) -> None:
         """Keep, where that was asked for, what was numbered elsewhere; its number is higher than all before."""
+        self.number = record.number
         if retain:
             self._retain(record)
         if record.topic in self._wanted:
@@ -122,6 +127,13 @@ class History:
         found = {record.number: (record, False) for record in (*self._kept.values(), *self._recent)}
         found |= {record.number: (record, True) for record in self._retained.values()}
         return [found[each] for each in sorted(found) if each > number]
+
+    def opening(self) -> bytes:
+        """What tells a client of an event stream, without an event, that it has seen all up to now.
+
+        A block of an id alone sets the client's last event id and fires nothing (HTML Standard section 9.2.6).
+        """
+        return f"id: {self.birth}-{self.number}\n\n".encode()
 
     def retained(self, topic: str) -> Record | None:
         """The last value that was published to be retained."""

@@ -154,6 +154,53 @@ def test_a_new_follower_gets_the_retained_value_and_not_the_history(news: News, 
         assert data(events.received()) == ["state"]
 
 
+@pytest.mark.parametrize("before", [0, 1, 7, 150])
+def test_who_saw_no_event_yet_misses_nothing_either(news: News, client: TestClient, before: int) -> None:
+    for number in range(before):
+        news.app.publish("news" if number % 2 else "other", "before")
+    with client.events("/news") as events:
+        assert events.received() == []
+        last = events.last_event_id
+    assert last == f"bus-{before}"
+    news.app.publish("news", "while away")
+    with client.events("/news", headers={"Last-Event-ID": last}) as events:
+        assert data(events.received()) == ["while away"]
+        assert events.last_event_id == f"bus-{before + 1}"
+
+
+def test_a_retained_value_carries_no_id_and_the_opening_id_follows_it(news: News, client: TestClient) -> None:
+    news.app.publish("news", "state", retain=True)
+    for _ in range(3):
+        news.app.publish("sport", "passing")
+    with client.events("/news") as events:
+        assert events.received() == [ReceivedEvent("state")]
+        assert events.last_event_id == "bus-4"
+    with client.events("/news", headers={"Last-Event-ID": "bus-4"}) as events:
+        assert events.received() == []
+
+
+def test_what_was_missed_carries_its_ids_so_that_a_stream_may_break_in_between(news: News, client: TestClient) -> None:
+    with client.events("/news") as events:
+        last = events.last_event_id
+    news.app.publish("news", "1")
+    news.app.publish("news", "2", retain=True)
+    news.app.publish("other", "3")
+    with client.events("/news", headers={"Last-Event-ID": last}) as events:
+        assert events.received() == [ReceivedEvent("1", id="bus-1"), ReceivedEvent("2", id="bus-2")]
+        assert events.last_event_id == "bus-3"
+
+
+def test_a_quiet_client_of_an_earlier_life_gets_what_history_there_is(news: News) -> None:
+    with news.app.test_client() as client, client.events("/news") as events:
+        last = events.last_event_id
+    with news.app.test_client() as client:
+        client.world.site.history.birth = "later"
+        news.app.publish("news", "right after the start")
+        with client.events("/news", headers={"Last-Event-ID": last}) as events:
+            assert data(events.received()) == ["right after the start"]
+            assert events.last_event_id == "later-1"
+
+
 def test_an_id_of_an_earlier_life_gets_what_history_there_is(news: News, client: TestClient) -> None:
     news.app.publish("news", "right after the start")
     client.world.settle()
@@ -228,7 +275,7 @@ def test_a_half_close_ends_a_stream_since_nobody_may_be_there(news: News) -> Non
 def test_http_1_0_gets_the_events_until_close(news: News) -> None:
     client, connection = asked(news.app, ask("/news", version="1.0"))
     news.app.publish("news", "a")
-    assert body_of(connection.receive()) == b": open\n\nid: bus-1\ndata: a\n\n"
+    assert body_of(connection.receive()) == b": open\n\nid: bus-0\n\nid: bus-1\ndata: a\n\n"
     client.drain()
     assert connection.receive() == b""
     assert connection.ended

@@ -32,7 +32,7 @@ class EventParser:
 
     Attributes:
         comments: those that came, without the colon.
-        last_event_id: what the stream named last.
+        last_event_id: what the stream named last, with an event or alone.
         retry: milliseconds, as the stream said last.
     """
 
@@ -43,6 +43,7 @@ class EventParser:
         self._buffer = b""
         self._data: list[str] = []
         self._event = ""
+        self._id = ""
 
     def feed(self, data: bytes) -> list[ReceivedEvent]:
         """The events that these bytes complete. Lines end in LF, CR or both; all but a CR that came last."""
@@ -65,7 +66,7 @@ class EventParser:
         elif name == "event":
             self._event = value
         elif name == "id" and "\0" not in value:
-            self.last_event_id = value
+            self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
             self.retry = int(value)
         return None
@@ -73,6 +74,7 @@ class EventParser:
     def _dispatch(self) -> ReceivedEvent | None:
         data, event = self._data, self._event
         self._data, self._event = [], ""
+        self.last_event_id = self._id
         if not data:
             return None
         return ReceivedEvent("\n".join(data), event or "message", self.last_event_id, self.retry)

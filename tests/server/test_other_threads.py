@@ -227,7 +227,8 @@ def fill_mailbox(app: App) -> None:
 def test_an_event_stream_over_a_real_socket_ends_with_the_server(gate: Gate) -> None:
     with served(gate.app) as server, socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
         client.sendall(b"GET /news HTTP/1.1\r\nHost: a\r\n\r\n")
-        received = read_until(client, b": open\n\n\r\n")
+        received = read_until(client, b"-0\n\n\r\n")
+        assert b"\r\n: open\n\n\r\n" in received
         gate.app.publish("news", "hello")
         received += read_until(client, b"data: hello\n\n\r\n")
         server.shutdown()

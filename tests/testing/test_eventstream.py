@@ -32,6 +32,16 @@ def test_events_are_read_as_a_browser_reads_them_however_they_are_cut(raw: bytes
     assert [event for byte in raw + b":" for event in parser.feed(bytes([byte]))] == events
 
 
+def test_an_id_counts_from_the_end_of_its_block_also_without_data() -> None:
+    parser = EventParser()
+    assert parser.feed(b"id: 1\n") == []
+    assert parser.last_event_id == ""
+    assert parser.feed(b"\nid: 2\n") == []
+    assert parser.last_event_id == "1"
+    assert parser.feed(b"id\n\n") == []
+    assert parser.last_event_id == ""
+
+
 def test_comments_are_kept_apart() -> None:
     parser = EventParser()
     parser.feed(b": one\n:two\n\n")

@@ -55,6 +55,22 @@ def client(app: App) -> Iterator[TestClient]:
 # The bus.
 
 
+def test_a_stream_without_an_event_yet_goes_on_in_another_worker(app: App, client: TestClient) -> None:
+    app.publish("a", "before anybody came")
+    for number, other in ((1, 2), (2, 3), (3, 1)):
+        with client.worker(number).events("/events/a") as events:
+            assert events.received() == []
+            last = events.last_event_id
+        app.publish("a", f"while away from {number}")
+        client.world.settle()
+        client.kill_worker(number)
+        with client.worker(other).events("/events/a", headers={"Last-Event-ID": last}) as events:
+            assert [event.data for event in events.received()] == [f"while away from {number}"]
+        client.start_worker(number)
+        with client.worker(number).events("/events/a", headers={"Last-Event-ID": last}) as events:
+            assert [event.data for event in events.received()] == [f"while away from {number}"]
+
+
 def test_one_publish_reaches_everybody_in_every_worker(app: App, client: TestClient) -> None:
     sockets = [client.websocket("/rooms/a") for _ in range(24)]
     assert [client.worker(number).get("/count/a").json() for number in (1, 2, 3)] == [{"here": 8, "all": 24}] * 3
