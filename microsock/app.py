@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from .errors import HTTPError, SetupError
 from .jobs import Job, checked_job
+from .log import logger
 from .messages import Sendable, encode_message
 from .rates import parse_rate
 from .registry import Registry
@@ -19,6 +20,7 @@ from .response import Pending, Response, redirect, to_response
 from .routing import Kind, Match
 from .settings import checked
 from .startup import uncollected
+from .topics import InitialValues
 from .websocket import WebSocket, check_close, checked_topic
 
 if TYPE_CHECKING:
@@ -75,6 +77,9 @@ class App(Registry):
         self.settings_given = {name: checked(name, value) for name, value in settings.items()}
         self.jobs: list[Job] = []
         self._sites: list[Attached] = []
+        self.initial_values = InitialValues()
+        """For sites: what was published to be retained while nothing served this app."""
+        self._has_warned = False
 
     # Open connections. Any thread may call these.
 
@@ -87,12 +92,34 @@ class App(Registry):
             exclude: one that is not to get it, often the sender.
             retain: keep it as the topic's value: whoever follows the topic later gets it at once.
 
+        Where nothing serves the app, nobody gets it, and the log says so once; what is to be retained is kept for when
+        the app is served. To reach a server in another process, use ``microsock.publish``.
+
         Raises ``TypeError`` or ``ValueError`` for what cannot be sent, ``Overloaded`` if a server is too far behind.
         """
         checked_topic(topic)
         message = encode_message(data)
+        if not self._sites:
+            self._publish_unserved(topic, message, retain)
+            return
         for site in self._sites:
             site.publish(topic, message, exclude, retain)
+        if retain:
+            self.initial_values.replace(topic, message)
+
+    def _publish_unserved(self, topic: str, message: str | bytes, retain: bool) -> None:
+        if retain:
+            self.initial_values.keep(topic, message)
+        if self._has_warned:
+            return
+        self._has_warned = True
+        becomes = "is only kept until the app is served in this process" if retain else "reaches nobody"
+        logger.warning(
+            "nothing serves this app, so what is published on %r %s; a server in another process is reached by "
+            "microsock.publish(topic, data, server=PORT)",
+            topic,
+            becomes,
+        )
 
     def topic(self, name: str) -> Topic:
         """All who follow a topic, to count or to close."""
@@ -271,6 +298,8 @@ class App(Registry):
     def detach(self, site: Attached) -> None:
         """It no longer does."""
         self._sites.remove(site)
+        if not self._sites:
+            self.initial_values.restart()
 
     def start_hooks(self) -> None:
         """Call the ``on_start`` functions; the first exception passes through."""

@@ -75,6 +75,12 @@ class Bus(Protocol):
         Raises ``Overloaded`` where too much waits to be sent, ``ValueError`` for what is too large to be sent at all.
         """
 
+    def offer(self, topic: str, data: str | bytes) -> None:
+        """Publish what was to be retained before the app was served; for the loop, between ``start`` and start hooks.
+
+        Of several workers that offer the same, now or when one of them is replaced, one is heard.
+        """
+
     def close_topic(self, topic: str, code: int, reason: str) -> None:
         """End all who follow a topic. Raises ``Overloaded`` as ``publish``."""
 
@@ -112,6 +118,10 @@ class LocalBus:
     def publish(self, topic: str, data: str | bytes, exclude: str | None, retain: bool) -> None:
         """See ``Bus``."""
         self._audience.post(partial(self._publish, topic, data, exclude, retain))
+
+    def offer(self, topic: str, data: str | bytes) -> None:
+        """See ``Bus``."""
+        self._publish(topic, data, None, True)
 
     def close_topic(self, topic: str, code: int, reason: str) -> None:
         """See ``Bus``."""

@@ -4,6 +4,7 @@ Values in, bytes out, and back; whoever reads what is no message gets a ``ValueE
 kind, an upper-case letter; all numbers are big-endian. Knows no channel, and who says what when is the bus's.
 
     P  publish      letter                     → relay   flags, lengths, topic, exclude, payload: the letter's "content"
+    O  offer        content                    → relay, from each worker when it starts: published unless it was before
     R  record       number, content            → worker
     H  history      number, is retained, content → worker, while it joins
     M  more         –                          → worker, while it joins: ask on with J
@@ -23,14 +24,14 @@ from struct import Struct, error
 from .startup import NamedTuple
 
 __all__ = [
-    "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_MESSAGE_BYTES", "MORE", "PUBLISH", "RECORD",
-    "SUBSCRIBERS", "WELCOME", "Closing", "Content", "checked_size", "close_message", "content_about",
-    "history_message", "join_message", "keep_message", "publish_message", "read_close", "read_content",
-    "read_history", "read_join", "read_keep", "read_record", "read_subscribers", "record_message",
-    "subscribers_message",
+    "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_MESSAGE_BYTES", "MORE", "OFFER",
+    "PUBLISH", "RECORD", "SUBSCRIBERS", "WELCOME", "Closing", "Content", "checked_size", "close_message",
+    "content_about", "history_message", "join_message", "keep_message", "offer_message", "publish_message",
+    "read_close", "read_content", "read_history", "read_join", "read_keep", "read_record", "read_subscribers",
+    "record_message", "subscribers_message",
 ]  # fmt: skip
 
-PUBLISH, RECORD, HISTORY, MORE, WELCOME = b"P", b"R", b"H", b"M", b"W"
+PUBLISH, OFFER, RECORD, HISTORY, MORE, WELCOME = b"P", b"O", b"R", b"H", b"M", b"W"
 JOIN, CLOSE, KEEP, SUBSCRIBERS, LEAD = b"J", b"C", b"K", b"S", b"L"
 LEADS, LEADS_NOT = LEAD + b"\1", LEAD + b"\0"
 
@@ -78,6 +79,11 @@ def publish_message(topic: str, data: str | bytes, exclude: str | None = None, r
     flags = _RETAIN * retain | _BINARY * isinstance(data, bytes)
     payload = data.encode() if isinstance(data, str) else data
     return b"".join((PUBLISH, _CONTENT.pack(flags, len(name), len(left_out)), name, left_out, payload))
+
+
+def offer_message(topic: str, data: str | bytes) -> bytes:
+    """O."""
+    return OFFER + publish_message(topic, data, None, retain=True)[1:]
 
 
 def content_about(content: bytes) -> tuple[str, bool]:

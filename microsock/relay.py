@@ -6,6 +6,7 @@ history are kept as the bytes that came, for workers that join later.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 
 from . import envelope
@@ -16,6 +17,8 @@ __all__ = ["Relay"]
 
 # What one answer to a worker that joins holds, in bytes; the whole history would not fit into its queue.
 _WELCOME_BYTES = 1 << 20
+# Topics of which it is known what workers have offered; past it the one that was offered longest ago is forgotten.
+_MAX_OFFERED = 1 << 16
 
 
 class Relay:
@@ -53,6 +56,7 @@ class Relay:
         self._history = History(birth)
         self._workers: dict[int, None] = {}  # those that have joined, longest first
         self._deaf: set[int] = set()
+        self._offered: OrderedDict[str, int] = OrderedDict()  # by topic, the hash of what was offered last
         self._counts: dict[int | str, dict[str, int]] = {}  # by worker, and by other host
         self._totals: dict[str, int] = {}
         self._joining: set[int] = set()
@@ -61,6 +65,7 @@ class Relay:
         self._may_lead = True
         self._handlers: dict[bytes, Callable[[int, bytes], None]] = {
             envelope.PUBLISH: self._send_out,
+            envelope.OFFER: self._take_offer,
             envelope.CLOSE: self._send_out,
             envelope.JOIN: self._ask_to_join,
             envelope.KEEP: self._keep,
@@ -198,6 +203,19 @@ class Relay:
     def _send_out(self, worker: int, message: bytes) -> None:
         if self.outward is None or not self.outward(message):
             self.deliver(message)
+
+    def _take_offer(self, worker: int, message: bytes) -> None:
+        # All workers offer the same, and so does one that is started in place of another: by then it may be out of
+        # date. What differs is of new code.
+        content = message[1:]
+        topic, _ = envelope.content_about(content)
+        if self._offered.get(topic) == hash(content):
+            return
+        self._offered[topic] = hash(content)
+        self._offered.move_to_end(topic)
+        if len(self._offered) > _MAX_OFFERED:
+            self._offered.popitem(last=False)
+        self._send_out(worker, envelope.PUBLISH + content)
 
     def _ask_to_join(self, worker: int, message: bytes) -> None:
         self.join(worker, envelope.read_join(message))

@@ -203,6 +203,8 @@ class Site:
         self.app.gates.append(self.set_gate)
         self.set_gate()
         self.bus.start()
+        for topic, value in self.app.initial_values.all():
+            self.bus.offer(topic, value)
         for job in self.app.jobs:
             self._schedule.every(job)
         self.app.start_hooks()

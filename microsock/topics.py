@@ -1,14 +1,18 @@
-"""Who is subscribed to which topic.
+"""Who is subscribed to which topic; and what was published to be retained before anything served the app.
 
 Knows nothing of connections: a member is anything hashable.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["Topics"]
+__all__ = ["InitialValues", "Topics"]
+
+# Of all initial values together; and what one costs beside its text, roughly.
+_MAX_INITIAL_BYTES, _INITIAL_BYTES = 16 << 20, 256
 
 M = TypeVar("M", bound=Hashable)
 
@@ -64,6 +68,50 @@ class Topics(Generic[M]):
     def counts(self) -> dict[str, int]:
         """How many members each topic has; from any thread."""
         return {topic: len(members) for topic, members in list(self._members.items())}
+
+
+class InitialValues:
+    """Retained values from before the app was served: each site that comes to serve it begins with them.
+
+    Bounded; the oldest give way.
+    """
+
+    __slots__ = ("_bytes", "_newer", "_values")
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._values: OrderedDict[str, str | bytes] = OrderedDict()
+        self._newer: dict[str, str | bytes] = {}
+
+    def keep(self, topic: str, value: str | bytes) -> None:
+        """Keep what is published while nothing serves the app; the last value of a topic counts."""
+        self._drop(topic)
+        self._values[topic] = value
+        self._bytes += _initial_bytes(topic, value)
+        while self._bytes > _MAX_INITIAL_BYTES:
+            self._drop(next(iter(self._values)))
+
+    def replace(self, topic: str, value: str | bytes) -> None:
+        """A site has a newer value of a topic now, with which one that joins it later is to begin."""
+        if topic in self._values:
+            self._newer[topic] = value
+
+    def restart(self) -> None:
+        """No site is left: who serves the app next begins as the first one did."""
+        self._newer.clear()
+
+    def all(self) -> list[tuple[str, str | bytes]]:
+        """What a site is to begin with."""
+        return [(topic, self._newer.get(topic, value)) for topic, value in list(self._values.items())]
+
+    def _drop(self, topic: str) -> None:
+        value = self._values.pop(topic, None)
+        if value is not None:
+            self._bytes -= _initial_bytes(topic, value)
+
+
+def _initial_bytes(topic: str, value: str | bytes) -> int:
+    return len(topic) + len(value) + _INITIAL_BYTES
 
 
 K = TypeVar("K", bound=Hashable)

@@ -73,6 +73,13 @@ class WorkerBus:
         message = envelope.publish_message(topic, data, exclude, retain)
         self._say(envelope.checked_size(message))
 
+    def offer(self, topic: str, data: str | bytes) -> None:
+        """See ``Bus``."""
+        try:
+            self._insist(envelope.checked_size(envelope.offer_message(topic, data)))
+        except ValueError as error:
+            logger.error("what was published on %r before the app was served is lost: %s", topic, error)
+
     def close_topic(self, topic: str, code: int, reason: str) -> None:
         """See ``Bus``."""
         self._say(envelope.close_message(topic, code, reason))

@@ -54,6 +54,30 @@ def parent() -> Parent:
 # Records.
 
 
+def test_of_workers_that_offer_the_same_one_is_heard(parent: Parent) -> None:
+    for worker in (1, 2, 3):
+        parent.relay.receive(worker, envelope.offer_message("version", "v1"))
+        parent.relay.receive(worker, envelope.offer_message("count", b"0"))
+    assert parent.records(2) == [(1, "version", "v1"), (2, "count", b"0")]
+    parent.publish(1, "version", "v7", retain=True)
+    parent.relay.leave(3)
+    parent.join(4)
+    parent.relay.receive(4, envelope.offer_message("version", "v1"))
+    assert parent.records(4) == []
+    parent.relay.receive(4, envelope.offer_message("version", "of new code"))
+    assert parent.records(4) == [(4, "version", "of new code")]
+    assert parent.relay.has_retained(envelope.offer_message("version", "of new code"))
+
+
+def test_what_workers_have_offered_is_known_of_so_many_topics(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microsock.relay._MAX_OFFERED", 2)
+    for topic in "abc":
+        parent.relay.receive(1, envelope.offer_message(topic, "1"))
+    for topic in "ca":
+        parent.relay.receive(2, envelope.offer_message(topic, "1"))
+    assert [topic for _, topic, _ in parent.records(1)] == ["a", "b", "c", "a"]
+
+
 def test_all_workers_get_all_records_in_one_order_the_sender_too(parent: Parent) -> None:
     parent.publish(2, "a", "one")
     parent.publish(1, "b", b"two")
