@@ -224,8 +224,14 @@ class App(Registry):
             workers: how many; ``auto`` is one for each processor.
             settings: stronger than the app's own; the environment is stronger still.
 
-        Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not.
+        Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not, ``SetupError`` where
+        the command imports or serves this app.
         """
+        import threading
+
+        from .importing import refuse_to_run_app
+
+        refuse_to_run_app(self, threading.current_thread() is threading.main_thread())
         if workers is not None:
             settings["workers"] = workers
         with uncollected():

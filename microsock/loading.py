@@ -8,13 +8,15 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import FunctionType, ModuleType, TracebackType
 from typing import NoReturn
 
 from .app import App
-from .errors import AppNotFound
+from .errors import AppNotFound, SetupError
+from .importing import importing_app, serves_app
 
 __all__ = ["app_folder", "load_app", "own_traceback"]
 
@@ -31,6 +33,18 @@ def load_app(target: str, app_dir: Path, factory: bool = False) -> App:
 
     Raises ``AppNotFound``; if the app's own code raised, that is its cause.
     """
+    try:
+        with importing_app(threading.get_ident()):
+            app = _load(target, app_dir, factory)
+    except AppNotFound:
+        raise
+    except SetupError as error:  # what the app has caught itself, or asked in another thread
+        _raise_failed(f"while importing {target}", error)
+    serves_app(app)
+    return app
+
+
+def _load(target: str, app_dir: Path, factory: bool) -> App:
     place, attribute = _split(target)
     if place.endswith(".py"):
         module = _import_file(app_dir / place, place)

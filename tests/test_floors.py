@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "microsock"
 
 # A room is a module or a whole folder; a new one must be given its floor here.
 FLOORS = [
-    {"errors", "headers", "json_codec", "log", "networks", "rates", "settings", "startup", "values"},
+    {"errors", "headers", "importing", "json_codec", "log", "networks", "rates", "settings", "startup", "values"},
     {"request", "response"},
     {
         "rules",

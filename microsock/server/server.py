@@ -19,6 +19,7 @@ from typing import Self
 from ..adapters.control import ControlServer, open_control
 from ..app import App
 from ..errors import BadSetting, BindError
+from ..importing import refuse_to_run_server
 from ..rates import parse_rate
 from ..request import Address
 from ..settings import Settings, checked, from_environment, resolve
@@ -113,6 +114,7 @@ class Server:
 
         Raises ``SetupError`` if a start hook fails, ``KeyboardInterrupt`` at a second SIGINT.
         """
+        refuse_to_run_server(threading.get_ident())
         if simultaneous:
             self._run_workers()
             return
