@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import math
 import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["Doorbell", "Snapshot", "SourceFiles", "changed"]
+__all__ = ["Doorbell", "Snapshot", "SourceFiles", "changed", "is_source"]
 
 # What an app is made of, and does not write itself while it runs: a change of these is one that somebody made.
 _SUFFIXES: Final = (
     ".py", ".html", ".jinja", ".jinja2", ".j2", ".mako", ".toml", ".ini", ".cfg", ".yaml", ".yml", ".env",
 )  # fmt: skip
 _SKIPPED: Final = frozenset(("__pycache__", "node_modules", "site-packages"))
+# Directories that are looked into because a link leads there.
+_MOST_LINKED: Final = 2000
 # How often the helper looks whether its parent still lives.
 _PARENT_CHECK_MILLISECONDS: Final = 1000
 
@@ -31,36 +34,77 @@ Snapshot = dict[str, Stamp]
 class SourceFiles:
     """The source files of some directories and all below; none of hidden ones, of virtual environments and the like.
 
+    Links to directories are followed, to ``_MOST_LINKED`` directories in all.
+
     Args:
         directories: where to look. One that does not exist has no files, until it does.
+
+    Attributes:
+        linked: directories outside of those that links led to, as the last look found them.
+        overrun: whether links lead to more directories than are looked into.
     """
 
     def __init__(self, directories: Sequence[Path]) -> None:
         self.directories = [directory.resolve() for directory in directories]
+        self.linked: list[Path] = []
+        self.overrun = False
+        self._roots = [str(directory) for directory in self.directories]
 
     def snapshot(self) -> Snapshot:
         """What is there now: the modification time (nanoseconds), size and inode of each file by its path."""
         found: Snapshot = {}
-        for directory in self.directories:
-            waiting = [str(directory)]
-            while waiting:
-                waiting += self._look_into(waiting.pop(), found)
+        links: list[str] = []
+        looked_into: set[str] = set()
+        for root in self._roots:
+            _look_below(root, found, links, looked_into)
+        self._follow(links, found, looked_into)
         return found
 
-    def _look_into(self, directory: str, found: Snapshot) -> Iterator[str]:
-        # A file may go while it is looked at, and so may a directory: that is a change too, and no error.
-        with contextlib.suppress(OSError), os.scandir(directory) as entries:
-            listed = list(entries)
-            if any(entry.name == "pyvenv.cfg" for entry in listed):
+    def _follow(self, links: list[str], found: Snapshot, looked_into: set[str]) -> None:
+        # Nobody knows where a link leads: to what is above us, to all of a disk, in a circle.
+        self.linked, self.overrun = [], False
+        most = len(looked_into) + _MOST_LINKED
+        while links:
+            target = os.path.realpath(links.pop())
+            if target in looked_into or self._is_above(target) or _is_skipped(Path(target).name):
+                continue
+            self.linked.append(Path(target))
+            _look_below(target, found, links, looked_into, most)
+            if len(looked_into) >= most:
+                self.overrun = True
                 return
-            for entry in listed:
-                with contextlib.suppress(OSError):
-                    if entry.is_dir(follow_symlinks=False):
-                        if entry.name not in _SKIPPED and not entry.name.startswith("."):
-                            yield entry.path
-                    elif _is_source(entry.name):
-                        about = entry.stat()
-                        found[entry.path] = (about.st_mtime_ns, about.st_size, about.st_ino)
+
+    def _is_above(self, directory: str) -> bool:
+        return any(f"{root}/".startswith(f"{directory.rstrip('/')}/") for root in self._roots)
+
+
+def _look_below(top: str, found: Snapshot, links: list[str], looked_into: set[str], most: float = math.inf) -> None:
+    waiting = [top]
+    while waiting and len(looked_into) < most:
+        directory = waiting.pop()
+        if directory not in looked_into:
+            looked_into.add(directory)
+            waiting += _look_into(directory, found, links)
+
+
+def _look_into(directory: str, found: Snapshot, links: list[str]) -> Iterator[str]:
+    # A file may go while it is looked at, and so may a directory: that is a change too, and no error.
+    with contextlib.suppress(OSError), os.scandir(directory) as entries:
+        listed = list(entries)
+        if any(entry.name == "pyvenv.cfg" for entry in listed):
+            return
+        for entry in listed:
+            with contextlib.suppress(OSError):
+                if entry.is_dir():
+                    if _is_skipped(entry.name):
+                        continue
+                    if entry.is_symlink():
+                        links.append(entry.path)
+                    else:
+                        yield entry.path
+                elif is_source(entry.name):
+                    about = entry.stat()
+                    found[entry.path] = (about.st_mtime_ns, about.st_size, about.st_ino)
 
 
 def changed(before: Snapshot, after: Snapshot) -> list[str]:
@@ -68,7 +112,13 @@ def changed(before: Snapshot, after: Snapshot) -> list[str]:
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
-def _is_source(name: str) -> bool:
+def _is_skipped(directory: str) -> bool:
+    return directory in _SKIPPED or directory.startswith(".")
+
+
+def is_source(name: str) -> bool:
+    """Whether a file of this name, or path, is one that somebody writes by hand."""
+    name = name.rpartition("/")[2]
     # Editors keep locks and backups beside a file: `.#films.py`, `#films.py#`, `films.py~`.
     return name == ".env" or (name.endswith(_SUFFIXES) and name[0] not in ".#")
 

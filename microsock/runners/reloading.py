@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed
+from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed, is_source
 from ..adapters.child import Child, Departure, Origin, fork
+from ..adapters.own_writes import SERVES, STARTS_PROGRAMS, OwnWrites
 from ..adapters.pidfile import pid_file
 from ..errors import BadSetting, SetupError
 from ..log import logger
@@ -32,6 +33,7 @@ from ..server.wakeup import Wakeup
 from ..startup import NamedTuple
 from .console import console, reopen_logs, summary, write_banner
 from .protocol import Task
+from .reload_brake import ReloadBrake
 from .reload_page import error_app
 from .sequential import STOPPED_AT_ONCE
 
@@ -94,23 +96,25 @@ class Reloading:
                 problem = end
             # From here on, this is the child: all of that is the parent's.
             at_end.pop_all()
-        parent.close()
+        own_writes = parent.leave()
         process.begin()
         # Compiled files are told apart by size and second, and two versions can be alike in both.
         sys.dont_write_bytecode = True
-        return _serve(task, bound, process, problem)
+        return _serve(task, bound, process, problem, own_writes)
 
 
 # In a child.
 
 
-def _serve(task: Task, bound: Sequence[Bound], parent: Origin, problem: Problem | None) -> int:
+def _serve(task: Task, bound: Sequence[Bound], parent: Origin, problem: Problem | None, own_writes: OwnWrites) -> int:
     if problem is not None:
         return _run(Server(error_app(*problem), bound=bound, flags={**task.flags, **_PAGE_FLAGS}))
     try:
+        own_writes.tell()
         app = task.load()
         server = Server(app, bound=bound, flags=task.flags, **dict(task.keywords))
         server.post(partial(_say, f"Serving {summary(app)}"))
+        server.post(own_writes.tell_that_it_serves)
         return _run(server)
     except KeyboardInterrupt:
         raise
@@ -150,14 +154,22 @@ class _Parent:
     """What outlives the children: an ear for signals, an eye on the files, and the doorbell."""
 
     def __init__(self, directories: Sequence[Path]) -> None:
-        # First the process that listens, so that it inherits nothing.
-        self._bell = Doorbell(directories) if Doorbell.available() else None
+        self._files = SourceFiles(directories)
+        self._seen = self._files.snapshot()
+        if self._files.overrun:
+            _say(
+                "Links lead to very many directories, not all of which are watched; name directories with --reload-dir"
+            )
+        # Before all that it need not inherit.
+        watched = [*self._files.directories, *self._files.linked]
+        self._bell = Doorbell(watched) if Doorbell.available() else None
         self._wakeup = Wakeup()
         self._heard: deque[int] = deque()
         self._handlers = caught_signals(dict.fromkeys(_HEARD, self._heard.append), self._wakeup.signal_fileno())
         self._handlers.__enter__()
-        self._files = SourceFiles(directories)
-        self._seen = self._files.snapshot()
+        self._own_writes = OwnWrites(is_source)
+        self._brake = ReloadBrake(_say, os.path.relpath)
+        self._serves_since = math.inf
         self._look_due = time.monotonic() + _POLL_SECONDS
         self._stops: list[int] = []
         self._asked = False
@@ -168,6 +180,8 @@ class _Parent:
         Gives what the next one is to serve, None for the app; or the status to exit with.
         """
         born, departure = time.monotonic(), Departure(child)
+        self._own_writes.words.clear()
+        self._serves_since = math.inf
         while (status := child.reap()) is None:
             self._listen(child, departure.due if departure.begun or self._stops else self._look_due)
             if departure.begun:
@@ -182,8 +196,17 @@ class _Parent:
             return 1 if status else 0
         return _problem_of(child.reported, status)
 
+    def leave(self) -> OwnWrites:
+        """In a child: give up all of it but what it tells the parent by."""
+        self._close_all()
+        return self._own_writes
+
     def close(self) -> None:
-        """Give up all of it; in a child, only its own share."""
+        """Give up all of it."""
+        self._close_all()
+        self._own_writes.close()
+
+    def _close_all(self) -> None:
         self._handlers.__exit__(None, None, None)
         self._wakeup.close()
         if self._bell is not None:
@@ -192,12 +215,13 @@ class _Parent:
     def _listen(self, child: Child, until: float) -> None:
         """Wait for news, and hand on the signals among them."""
         seconds = None if until == math.inf else max(0.0, until - time.monotonic())
-        sources = [
-            source for source in (self._wakeup, self._bell, child) if source is not None and source.fileno() >= 0
-        ]
+        all_sources = (self._wakeup, self._bell, child, self._own_writes)
+        sources = [source for source in all_sources if source is not None and source.fileno() >= 0]
         ready, _, _ = select.select(sources, [], [], seconds)
         if child in ready:
             child.receive()
+        if self._own_writes in ready:
+            self._hear_of_writes()
         if self._bell is not None and self._bell in ready:
             self._look_due = 0.0
             if not self._bell.answer():
@@ -227,11 +251,32 @@ class _Parent:
             return True
         if time.monotonic() < self._look_due:
             return False
-        paths = changed(self._seen, now := self._look())
-        if paths:
-            self._seen = self._settled(now)
-            _say(f"Reloading: {_named(paths)} changed")
-        return bool(paths)
+        began = time.monotonic()
+        paths = changed(self._seen, found := self._look())
+        # What the app writes it tells before it does; so this comes behind the look.
+        self._hear_of_writes()
+        theirs = self._brake.by_others(paths, self._own_writes.among(paths, began))
+        if not theirs:
+            self._seen = found
+            return False
+        return self._is_let_through(theirs, found)
+
+    def _hear_of_writes(self) -> None:
+        now = time.monotonic()
+        self._own_writes.receive(now)
+        if SERVES in self._own_writes.words:
+            self._serves_since = min(self._serves_since, now)
+
+    def _is_let_through(self, paths: Sequence[str], found: Snapshot) -> bool:
+        now = time.monotonic()
+        programs = STARTS_PROGRAMS in self._own_writes.words
+        wait = self._brake.wait(paths, max(0.0, now - self._serves_since), now, programs)
+        if wait:
+            self._look_due = now + wait
+            return False
+        self._seen = self._settled(found)
+        _say(f"Reloading: {_named(paths)} changed")
+        return True
 
     def _look(self) -> Snapshot:
         started = time.monotonic()

@@ -85,6 +85,95 @@ def test_a_file_that_takes_the_place_of_another_is_a_change_though_it_looks_the_
     assert changed(before, files.snapshot()) == [str(film)]
 
 
+# Links.
+
+
+@pytest.fixture
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "parts").mkdir()
+    (elsewhere / "__init__.py").touch()
+    (elsewhere / "parts" / "deep.py").touch()
+    return elsewhere
+
+
+def test_directories_that_are_links_are_looked_into_by_their_own_paths(site: Path, elsewhere: Path) -> None:
+    (site / "shared").symlink_to(elsewhere)
+    (site / "parts").mkdir()
+    (site / "parts" / "relative").symlink_to(os.path.relpath(elsewhere / "parts", site / "parts"))
+    files = SourceFiles([site])
+    inside = {str(elsewhere / "__init__.py"), str(elsewhere / "parts" / "deep.py")}
+    assert set(files.snapshot()) == {str(site / "films.py"), *inside}
+    assert elsewhere in files.linked
+    (site / "shared").unlink()
+    assert set(files.snapshot()) == {str(site / "films.py"), str(elsewhere / "parts" / "deep.py")}
+    assert files.linked == [elsewhere / "parts"]
+
+
+def test_a_link_to_a_link_is_followed_to_its_end(site: Path, elsewhere: Path) -> None:
+    (site / "b").symlink_to(elsewhere)
+    (site / "a").symlink_to("b")
+    assert names(SourceFiles([site])) == {"films.py", "__init__.py", "deep.py"}
+
+
+def test_a_directory_that_is_named_itself_may_be_a_link(site: Path, elsewhere: Path) -> None:
+    (site / "shared").symlink_to(elsewhere)
+    assert names(SourceFiles([site / "shared"])) == {"__init__.py", "deep.py"}
+
+
+def test_links_in_a_circle_end(site: Path, elsewhere: Path) -> None:
+    (site / "shared").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(site)
+    (elsewhere / "parts" / "again").symlink_to(elsewhere)
+    (site / "broken").symlink_to("nowhere")
+    (site / "itself").symlink_to("itself")
+    assert names(SourceFiles([site])) == {"films.py", "__init__.py", "deep.py"}
+
+
+@pytest.mark.parametrize("above", ["..", "/", "../.."])
+def test_a_link_to_what_is_above_is_not_followed(site: Path, above: str) -> None:
+    (site.parent / "beside.py").touch()
+    (site / "up").symlink_to(above)
+    files = SourceFiles([site])
+    assert (names(files), files.linked) == ({"films.py"}, [])
+
+
+@pytest.mark.parametrize("hidden", [".git", "__pycache__", "node_modules", "site-packages"])
+@pytest.mark.parametrize("by", ["its name", "the link's name"])
+def test_a_link_to_a_directory_of_tools_is_not_followed(site: Path, elsewhere: Path, hidden: str, by: str) -> None:
+    if by == "its name":
+        (elsewhere / hidden).mkdir()
+        (elsewhere / hidden / "other.py").touch()
+        (site / "shared").symlink_to(elsewhere / hidden)
+    else:
+        (site / hidden).symlink_to(elsewhere)
+    assert names(SourceFiles([site])) == {"films.py"}
+
+
+def test_a_link_to_a_virtual_environment_is_not_followed(site: Path, elsewhere: Path) -> None:
+    (elsewhere / "pyvenv.cfg").touch()
+    (site / "env").symlink_to(elsewhere)
+    assert names(SourceFiles([site])) == {"films.py"}
+
+
+def test_links_lead_to_so_many_directories_and_no_more(
+    site: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microsock.adapters.changes._MOST_LINKED", 50)
+    (site / "shared").symlink_to(elsewhere)
+    for number in range(40):
+        (site / f"own{number}").mkdir()
+        (elsewhere / f"more{number}").mkdir()
+    files = SourceFiles([site])
+    files.snapshot()
+    assert not files.overrun
+    for number in range(40, 80):
+        (elsewhere / f"more{number}").mkdir()
+        (elsewhere / f"more{number}" / "a.py").touch()
+    assert "films.py" in names(files)
+    assert files.overrun
+
+
 @pytest.fixture
 def bell(site: Path) -> Iterator[Doorbell]:
     assert Doorbell.available(), "watchfiles is not installed"

@@ -49,15 +49,17 @@ def stuck(request):
     while True:
         time.sleep(9)
 """
+WITHOUT_WATCHFILES = "import sys; sys.modules['watchfiles'] = None; from microsock.cli import main; sys.exit(main())"
 BROKEN = APP + "\nimport nowhere_to_be_found\n"
 
 
 class Reloader:
     """`microsock --reload films:app` in a directory, and its output."""
 
-    def __init__(self, site: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, site: Path, *arguments: str, watchfiles: bool = True, **environment: str) -> None:
         self.site = site
-        command = [sys.executable, "-m", "microsock", "--port", "0", "--no-access-log", *arguments, "films:app"]
+        program = ["-m", "microsock"] if watchfiles else ["-c", WITHOUT_WATCHFILES]
+        command = [sys.executable, *program, "--port", "0", "--no-access-log", *arguments, "films:app"]
         self.process = subprocess.Popen(
             command, cwd=site, env={**os.environ, **environment}, text=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
@@ -139,7 +141,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Reloader]]:
 
     def start(app: str = APP, *arguments: str, **environment: str) -> Reloader:
         (tmp_path / "films.py").write_text(app)
-        started.append(Reloader(tmp_path, *(arguments or ("--reload",)), **environment))
+        started.append(Reloader(tmp_path, *(arguments or ("--reload",)), watchfiles=True, **environment))
         return started[-1]
 
     yield start
@@ -187,6 +189,66 @@ def test_a_module_that_the_app_imports_counts_too(start: Callable[..., Reloader]
     assert server.get() == (200, "old")
     (tmp_path / "shop" / "__init__.py").write_text("NAME = 'new'")
     server.becomes(200, "new")
+
+
+# Files that the app writes itself.
+
+SELF_WRITTEN = {
+    "the same each time": "open('version.py', 'w').write('VERSION = 1')",
+    "another each time": "import time; open('version.py', 'w').write(f'VERSION = {time.time()}')",
+    "moved there": "import os; open('v', 'w').close(); os.replace('v', 'version.py')",
+    "in on_start": "@app.on_start\ndef write():\n    open('version.py', 'a').write('#')",
+    "again and again": "@app.every(0.1)\ndef write():\n    open('version.py', 'a').write('#')",
+}
+
+
+@pytest.mark.parametrize("writes", SELF_WRITTEN.values(), ids=SELF_WRITTEN.keys())
+def test_a_file_that_the_app_writes_itself_starts_no_reload(start: Callable[..., Reloader], writes: str) -> None:
+    server = start(f"{APP}\n{writes}\n")
+    server.says("version.py is written by the app itself: that starts no reload\n")
+    server.write(f"{APP.replace('one', 'two')}\n{writes}\n")
+    server.becomes(200, "two")
+    server.write(f"{APP.replace('one', 'three')}\n{writes}\n")
+    server.becomes(200, "three")
+    assert server.errors.count("Reloading") == 2
+    assert server.errors.count("is written by the app itself") == 1
+
+
+def test_a_file_that_the_app_has_written_by_another_program_is_waited_for(start: Callable[..., Reloader]) -> None:
+    program = "date +%N > version.py"
+    server = start(f"{APP}\nimport os; os.system({program!r})\n")
+    server.says("version.py changes whenever the app starts")
+    reloads, began = server.errors.count("Reloading"), time.monotonic()
+    server.says("Reloading", reloads + 2)
+    assert time.monotonic() - began >= 0.5
+
+
+def test_somebody_may_change_a_file_that_the_app_has_written(start: Callable[..., Reloader], tmp_path: Path) -> None:
+    server = start(f"{APP}\nopen('version.py', 'a').write('#')\n")
+    server.says("version.py is written by the app itself")
+    time.sleep(1.5)  # longer than such a change counts as the app's
+    (tmp_path / "version.py").write_text("by hand")
+    server.says("Reloading: version.py changed")
+
+
+# Links.
+
+
+@pytest.mark.parametrize("watchfiles", [True, False], ids=["with watchfiles", "without watchfiles"])
+def test_a_package_that_is_a_link_is_watched_where_it_really_is(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, watchfiles: bool
+) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "__init__.py").write_text("NAME = 'old'")
+    (tmp_path / "shop").symlink_to(elsewhere)
+    (tmp_path / "films.py").write_text(APP.replace('return "one"', "import shop; return shop.NAME"))
+    server = Reloader(tmp_path, "--reload", watchfiles=watchfiles)
+    try:
+        assert server.get() == (200, "old")
+        (elsewhere / "__init__.py").write_text("NAME = 'new'")
+        server.becomes(200, "new")
+    finally:
+        server.kill()
 
 
 def test_nobody_is_refused_while_it_reloads(start: Callable[..., Reloader]) -> None:
