@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from .import_path import hide_current_folder
+
+hide_current_folder()  # before any other import, which would look there first
+
 from typing import TYPE_CHECKING
 
 from .startup import uncollected

@@ -18,6 +18,7 @@ from . import commands
 from .app import App
 from .commands import COMMANDS
 from .errors import BadSetting, BindError, PortInUseError, SetupError
+from .import_path import put_first
 from .loading import app_folder, load_app, own_traceback
 from .runners.choice import runner_for
 from .runners.console import open_standard_streams, summary, version
@@ -85,8 +86,9 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     task = Task(load, given.app, binds, port, flags, explain=own_traceback)
     if given.reload:
         return _reloading(given).run(task)
-    if ":" in (given.runner or ""):
-        sys.path.insert(0, str(app_folder(given.app, given.app_dir).resolve()))
+    if ":" in (given.runner or "") or "log_config" in {**environment, **flags}:
+        # Both may name what is in there.
+        put_first(str(app_folder(given.app, given.app_dir).resolve()))
     return runner_for(task, given.runner).run(task)
 
 

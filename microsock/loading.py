@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import sys
 import threading
 import traceback
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NoReturn
 
 from .app import App
 from .errors import AppNotFound, SetupError
+from .import_path import hidden_by_libraries, put_first
 from .importing import importing_app, serves_app
 
 __all__ = ["app_folder", "load_app", "own_traceback"]
@@ -49,9 +49,9 @@ def _load(target: str, app_dir: Path, factory: bool) -> App:
     if place.endswith(".py"):
         module = _import_file(app_dir / place, place)
     else:
-        sys.path.insert(0, str(app_dir.resolve()))
+        put_first(str(app_dir.resolve()))
         module = _import_module(place, app_dir)
-    found = _lookup(module, place, attribute)
+    found = _lookup(module, place, attribute, app_dir)
     return _made(found, target, place) if factory else _checked(found, target)
 
 
@@ -79,7 +79,7 @@ def _import_file(path: Path, place: str) -> ModuleType:
         raise AppNotFound(f'cannot import "{place}" (no such file{near})')
     path = path.resolve()
     root = _root_of(path)
-    sys.path.insert(0, str(root))
+    put_first(str(root))
     name = ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__")
     module = _import_module(name, root)
     imported = module.__file__ if hasattr(module, "__file__") else None
@@ -102,7 +102,24 @@ def _import_module(name: str, folder: Path) -> ModuleType:
         own = _own_frames(error)
         if own is None and isinstance(error, (ModuleNotFoundError, TypeError, ValueError)):
             _no_module(name, folder)
-        _raise_failed(f"while importing {_file_of(own, error) or name}", error)
+        _raise_failed(
+            f"while importing {_file_of(own, error) or name}", error, _hint_at_name(_missed_in(error), folder)
+        )
+
+
+def _missed_in(error: BaseException) -> str:
+    # The module that has not what the app expected of it.
+    if isinstance(error, ImportError):
+        return error.name or ""
+    module = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
+    return module.__name__ if isinstance(module, ModuleType) else ""
+
+
+def _hint_at_name(module: str, folder: Path) -> str:
+    top = module.partition(".")[0]
+    if top not in hidden_by_libraries(str(folder)):
+        return ""
+    return f'; "{top}" is a library that microsock needs, so the one in {folder.resolve()} is not imported: rename it'
 
 
 def _no_module(name: str, folder: Path) -> NoReturn:
@@ -135,20 +152,21 @@ def _file_of(own: TracebackType | None, error: BaseException) -> str | None:
     return Path(error.filename).name if isinstance(error, SyntaxError) and error.filename else None
 
 
-def _raise_failed(doing: str, error: BaseException) -> NoReturn:
-    raise AppNotFound(f"{doing}: {type(error).__name__}: {error}") from error
+def _raise_failed(doing: str, error: BaseException, hint: str = "") -> NoReturn:
+    raise AppNotFound(f"{doing}: {type(error).__name__}: {error}{hint}") from error
 
 
 # Looking up.
 
 
-def _lookup(module: ModuleType, place: str, attribute: str) -> object:
+def _lookup(module: ModuleType, place: str, attribute: str, folder: Path) -> object:
     if not attribute:
         attribute = next((name for name in _USUAL_NAMES if hasattr(module, name)), _USUAL_NAMES[0])
     found: object = module
     for name in attribute.split("."):
         if not hasattr(found, name):
-            raise AppNotFound(f'module "{place}" has no attribute "{attribute}"{_apps_in(module)}')
+            hint = _hint_at_name(place, folder) or _apps_in(module)
+            raise AppNotFound(f'module "{place}" has no attribute "{attribute}"{hint}')
         found = getattr(found, name)
     return found
 

@@ -51,7 +51,7 @@ FLOORS = [
     | {"bus", "relay", "slow_reader", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
-    {"cli", "commands", "loading", "__main__", "testing"},
+    {"cli", "commands", "import_path", "loading", "__main__", "testing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
