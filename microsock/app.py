@@ -216,6 +216,8 @@ class App(Registry):
     ) -> int:
         """Serve until asked to stop (INT or TERM); gives the exit status, 0 if all went well.
 
+        Where it cannot listen, a line in the log says so, and the status is 4.
+
         Args:
             host: an address or host name to listen on.
             port: 0 for a free one; 8080 if left out.
@@ -224,8 +226,8 @@ class App(Registry):
             workers: how many; ``auto`` is one for each processor.
             settings: stronger than the app's own; the environment is stronger still.
 
-        Raises ``BindError`` if it cannot listen, ``BadSetting`` for a setting that there is not, ``SetupError`` where
-        the command imports or serves this app.
+        Raises ``BadSetting`` for a setting that there is not, ``SetupError`` where the command imports or serves this
+        app.
         """
         import threading
 
@@ -235,12 +237,12 @@ class App(Registry):
         if workers is not None:
             settings["workers"] = workers
         with uncollected():
-            from .runners.choice import runner_for
+            from .runners.choice import run_here, runner_for
             from .runners.protocol import Task
 
             task = Task(lambda: self, binds=[host], port=port, keywords=settings, app=self)
             chosen = runner_for(task, runner)
-        return chosen.run(task)
+        return run_here(chosen, task)
 
     def test_client(self, **options: Any) -> TestClient:
         """A client for tests: an ``httpx.Client`` that talks to this app in memory. See ``microsock.testing``."""

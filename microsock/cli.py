@@ -17,10 +17,11 @@ from typing import NoReturn
 from . import commands
 from .app import App
 from .commands import COMMANDS
+from .environment import complaints, port_in
 from .errors import BadSetting, BindError, PortInUseError, SetupError
 from .import_path import put_first
 from .loading import app_folder, load_app, own_traceback
-from .runners.choice import runner_for
+from .runners.choice import NOT_BOUND, runner_for
 from .runners.console import open_standard_streams, summary, version
 from .runners.protocol import Task
 from .runners.reloading import Reloading
@@ -31,7 +32,7 @@ from .settings import SETTINGS, Setting, from_environment, from_text, resolve
 
 __all__ = ["main"]
 
-BAD_COMMAND_LINE, NO_APP, NOT_BOUND = 2, 3, 4
+BAD_COMMAND_LINE, NO_APP = 2, 3
 
 _GROUPS = (
     "Bind", "Processes", "Develop", "Deadlines", "Limits", "WebSocket", "TLS", "Proxy", "Logging", "Several machines",
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and words[0] in COMMANDS:
         return commands.main(words)
     parser = _parser()
+    parser.words = words
     given = parser.parse_args(words)
     if given.app in COMMANDS:
         parser.error(f"the subcommand {given.app} goes first; a module of that name is written {given.app}:app")
@@ -72,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    for complaint in complaints(os.environ):
+        print(f"warning: {complaint}", file=sys.stderr)
     environment = from_environment(os.environ)
     flags = {name: value for name, value in vars(given).items() if name in SETTINGS}
     binds, port = _address(given, parser)
@@ -117,7 +121,7 @@ def _listed(text: str) -> list[str]:
 
 
 def _port_of_environment() -> int | None:
-    text = os.environ.get("MICROSOCK_PORT")
+    text = port_in(os.environ)
     if text is not None and not (text.isascii() and text.isdecimal()):
         raise BadSetting(f"MICROSOCK_PORT is {text!r}; expected a number from 0 (any free port) to 65535")
     return None if text is None else int(text)
@@ -139,11 +143,22 @@ def _failed(status: int, message: str, details: str = "") -> int:
 
 
 class _Parser(argparse.ArgumentParser):
+    words: Sequence[str] = ()
+    """What was written, in which an unknown flag is looked for."""
+
     def error(self, message: str) -> NoReturn:
+        # An unknown flag's value is taken for the app, or the app for one word too many.
+        if message.startswith(("unrecognized arguments", "the following arguments are required")):
+            from .flag_hints import hint_for
+
+            hint = hint_for(self.words, self._option_string_actions)
+            message += f"; {hint}" if hint else ""
+        elif message.startswith("argument -p/--port: invalid int"):
+            message += "; a file for the process id is given by --pid-file"
         self.exit(BAD_COMMAND_LINE, f"error: {message} (see {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     parser = _Parser(
         prog="microsock",
         usage="microsock [OPTIONS] APP",

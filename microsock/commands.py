@@ -18,6 +18,7 @@ from .adapters import control_client
 from .adapters.pidfile import read_pid_file
 from .adapters.ports import Listening, listening_on
 from .adapters.processes import Handle, command_of, handle_of
+from .environment import port_in
 from .errors import BadSetting, MicrosockError
 from .json_codec import parse_json
 
@@ -150,7 +151,7 @@ def _control(given: argparse.Namespace) -> Path | int:
         return Path(control) if control and given.pid_file is None else Path(f"{path}.sock")
     if given.port is None and os.environ.get("MICROSOCK_CONTROL"):
         return Path(os.environ["MICROSOCK_CONTROL"])
-    return int(given.port or os.environ.get("MICROSOCK_PORT") or 8080)
+    return int(given.port or port_in(os.environ) or 8080)
 
 
 def _pid_of(path: str) -> int:

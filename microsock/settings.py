@@ -225,4 +225,15 @@ def _known(name: str) -> Setting:
 
 
 def _misfit(name: str, value: object, setting: Setting, error: ValueError) -> BadSetting:
-    return BadSetting(f"{name}: {error}" if error.args else f"{name} is {value!r}; expected {expected(setting)}")
+    if error.args:
+        return BadSetting(f"{name}: {error}")
+    return BadSetting(f"{name} is {value!r}; expected {expected(setting)}{_nearest_choice(value, setting)}")
+
+
+def _nearest_choice(value: object, setting: Setting) -> str:
+    if not isinstance(value, str) or not setting.choices:
+        return ""
+    import difflib  # for a misspelt value only, which ends the start
+
+    near = difflib.get_close_matches(value, setting.choices, 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

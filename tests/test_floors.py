@@ -17,7 +17,19 @@ PACKAGE = Path(__file__).parent.parent / "microsock"
 
 # A room is a module or a whole folder; a new one must be given its floor here.
 FLOORS = [
-    {"errors", "headers", "importing", "json_codec", "log", "networks", "rates", "settings", "startup", "values"},
+    {
+        "environment",
+        "errors",
+        "headers",
+        "importing",
+        "json_codec",
+        "log",
+        "networks",
+        "rates",
+        "settings",
+        "startup",
+        "values",
+    },
     {"request", "response"},
     {
         "rules",
@@ -51,7 +63,7 @@ FLOORS = [
     | {"bus", "relay", "slow_reader", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
-    {"cli", "commands", "import_path", "loading", "__main__", "testing"},
+    {"cli", "commands", "flag_hints", "import_path", "loading", "__main__", "testing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -1,14 +1,20 @@
-"""Which runner serves: by its name, or by how many workers there are to be."""
+"""Which runner serves: by its name, or by how many workers there are to be; and what ``app.run`` says and returns."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import cast
 
-from ..errors import BadSetting, MicrosockError
+from ..environment import complaints
+from ..errors import BadSetting, BindError, MicrosockError, PortInUseError
+from ..log import logger
 from .protocol import Runner, Task
 
-__all__ = ["runner_for"]
+__all__ = ["NOT_BOUND", "run_here", "runner_for"]
+
+NOT_BOUND = 4
+"""The exit status where an address, or another place that was asked for, could not be had."""
 
 
 # Imported when they are chosen: what keeps several processes is more than all that one needs to serve.
@@ -44,6 +50,18 @@ def runner_for(task: Task, name: str | None = None) -> Runner:
     elif name == "sequential" and several and "workers" in {**task.flags, **task.keywords}:
         raise BadSetting("the sequential runner has one worker; leave out runner or workers")
     return _OURS[name]() if name in _OURS else _theirs(name)
+
+
+def run_here(runner: Runner, task: Task) -> int:
+    """Have a runner serve, for ``app.run``; where it cannot listen one line in the log says so, and the status is 4."""
+    for complaint in complaints(os.environ):
+        logger.warning("%s", complaint)
+    try:
+        return runner.run(task)
+    except BindError as error:
+        advice = "; stop it, or use port=0 for a free port" if isinstance(error, PortInUseError) else ""
+        logger.error("%s%s", error, advice)
+        return NOT_BOUND
 
 
 def _are_several(workers: int | str) -> bool:
