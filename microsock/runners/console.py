@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import re
+import select
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -15,7 +16,16 @@ from ..log import logger
 from ..server.server import Server
 from ..settings import Settings
 
-__all__ = ["announce", "console", "open_standard_streams", "reopen_logs", "summary", "version", "write_banner"]
+__all__ = [
+    "announce",
+    "console",
+    "open_standard_streams",
+    "reopen_logs",
+    "say_stopping",
+    "summary",
+    "version",
+    "write_banner",
+]
 
 # The status of a dev line stands before size and time, behind what the client has written.
 _STATUS = r"\d{3}(?= \d+B \d+\.\dms$)"
@@ -58,6 +68,24 @@ def summary(app: App) -> str:
 def announce(server: Server, name: str = "") -> None:
     """Write the banner; for when the server serves."""
     write_banner([name, summary(server.app), "sequential"], server.urls)
+
+
+def say_stopping() -> None:
+    """Say at once, also in a signal handler, that the server was asked to stop.
+
+    Past the buffers, which the handler may have interrupted; and not at all where nobody takes it, which would hold
+    everything.
+    """
+    line = b"Stopping (press Ctrl+C again to stop at once)\n"
+    try:
+        fd = sys.stderr.fileno()
+    except (OSError, ValueError):  # closed, or in memory
+        return
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    if poll.poll(0):
+        with contextlib.suppress(OSError):
+            os.write(fd, line)
 
 
 def write_banner(about: Sequence[str], urls: Sequence[str]) -> None:

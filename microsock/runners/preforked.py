@@ -31,7 +31,7 @@ from ..settings import Settings
 from ..status import Standing, report
 from ..websocket import checked_topic
 from .bridging import BridgeProcess
-from .console import console, reopen_logs, write_banner
+from .console import console, reopen_logs, say_stopping, write_banner
 from .forking import Seat
 from .household import Failure, Household, Ready
 from .protocol import Task
@@ -238,7 +238,9 @@ class _House(Household):
         self._notifier.ready()
 
     def stopping(self) -> None:
-        """Tell systemd."""
+        """Tell the person in front of it, and systemd."""
+        if not self._quiet:
+            say_stopping()
         self._notifier.stopping()
 
     def reopen(self) -> None:

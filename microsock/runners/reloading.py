@@ -31,7 +31,7 @@ from ..server.server import Server
 from ..server.signals import caught_signals
 from ..server.wakeup import Wakeup
 from ..startup import NamedTuple
-from .console import console, reopen_logs, summary, write_banner
+from .console import console, reopen_logs, say_stopping, summary, write_banner
 from .protocol import Task
 from .reload_brake import ReloadBrake
 from .reload_page import error_app
@@ -237,7 +237,7 @@ class _Parent:
             self._stops.append(signum)
             child.send(signal.SIGTERM if len(self._stops) < 3 else signal.SIGKILL)
             if len(self._stops) == 1:
-                _say("Stopping (press Ctrl+C again to stop at once)")
+                say_stopping()
         elif signum in _PASSED_ON:
             child.send(signal.Signals(signum))
         elif signum == signal.SIGHUP:

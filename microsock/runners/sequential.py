@@ -13,7 +13,7 @@ from ..log import logger
 from ..server.server import Server
 from ..server.signals import caught_signals
 from ..server.systemd import Notifier
-from .console import announce, console, reopen_logs
+from .console import announce, console, reopen_logs, say_stopping
 from .protocol import Task
 
 __all__ = ["STOPPED_AT_ONCE", "Sequential", "run"]
@@ -62,6 +62,7 @@ def run(
         notifier = Notifier()
         server.listen_for_commands(partial(_reload_on_command, server, notifier))
         server.post(partial(server.tell, notifier))
+        server.on_stop_signal(say_stopping)
         if server.settings.workers not in (1, "auto"):
             logger.warning(
                 "the app asks for %s workers; give --workers, or runner='preforked'", server.settings.workers

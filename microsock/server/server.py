@@ -91,6 +91,7 @@ class Server:
         self._stopping = False
         self._stop_workers: Callable[[float], object] | None = None
         self._control: ControlServer | None = None
+        self._says_signal: Callable[[], object] | None = None
         # A fork copies all of this. Only the process that takes the turns, from the first on, may end it.
         self._owner = os.getpid()
         self._owned = False
@@ -119,7 +120,7 @@ class Server:
             self._run_workers()
             return
         turn = self._turn(wait=self._stopping)
-        with turn as service, _cut_on_error(service), stop_signals(self.shutdown, service.loop.signal_fileno()):
+        with turn as service, _cut_on_error(service), stop_signals(self._signalled, service.loop.signal_fileno()):
             while not service.finished:
                 service.step(timeout)
                 if sleep:
@@ -228,6 +229,18 @@ class Server:
         if self._service is not None:
             self._service.reload_certificates()
         return self
+
+    def on_stop_signal(self, callback: Callable[[], object]) -> None:
+        """Have this called when a signal asks ``run`` to stop, in the signal handler: whatever runs at the moment.
+
+        It may only do what is safe there: no locks, no buffered streams.
+        """
+        self._says_signal = callback
+
+    def _signalled(self) -> None:
+        if self._says_signal is not None:
+            self._says_signal()
+        self.shutdown()
 
     def tell(self, notifier: Notifier) -> None:
         """Have systemd told how it goes, from now on. To be called on the loop, as by ``post``."""
