@@ -1,13 +1,14 @@
 """What workers and their relay say to each other about what is published: a kind, some numbers and texts, a payload.
 
-Values in, bytes out, and back; whoever reads what is no message gets a ``ValueError``. A message's first byte is its
-kind, an upper-case letter; all numbers are big-endian. Knows no channel, and who says what when is the bus's.
+Values in, bytes out, and back. All that a message says is checked when it is read: lengths, ranges, UTF-8; whoever
+reads what is no message gets a ``ValueError``. A message's first byte is its kind, an upper-case letter; all numbers
+are big-endian. Knows no channel, and who says what when is the bus's.
 
     P  publish      letter                     → relay   flags, lengths, topic, exclude, payload: the letter's "content"
     O  offer        content                    → relay, from each worker when it starts: published unless it was before
     R  record       number, content            → worker
     H  history      number, is retained, content → worker, while it joins
-    M  more         –                          → worker, while it joins: ask on with J
+    M  more         number                     → worker, while it joins: all up to here was sent, ask on with J
     W  welcome      –                          → worker: it has all
     J  join         number                     → relay   the last one known
     C  close        code, topic, reason        both ways
@@ -22,12 +23,15 @@ from collections.abc import Iterable, Iterator
 from struct import Struct, error
 
 from .startup import NamedTuple
+from .topics import MAX_TOPIC_BYTES
+from .websocket import check_close
 
 __all__ = [
-    "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_MESSAGE_BYTES", "MORE", "OFFER",
-    "PUBLISH", "RECORD", "SUBSCRIBERS", "WELCOME", "Closing", "Content", "checked_size", "close_message",
-    "content_about", "history_message", "join_message", "keep_message", "offer_message", "publish_message",
-    "read_close", "read_content", "read_history", "read_join", "read_keep", "read_record", "read_subscribers",
+    "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_COUNTS_BYTES", "MAX_MESSAGE_BYTES", "MORE",
+    "OFFER", "PUBLISH", "RECORD", "SUBSCRIBERS", "WELCOME", "Closing", "Content", "checked_size", "close_message",
+    "content_about",
+    "history_message", "join_message", "keep_message", "more_message", "number_of", "offer_message", "publish_message", "read_close",
+    "read_content", "read_history", "read_join", "read_keep", "read_more", "read_record", "read_subscribers",
     "record_message", "subscribers_message",
 ]  # fmt: skip
 
@@ -38,6 +42,10 @@ LEADS, LEADS_NOT = LEAD + b"\1", LEAD + b"\0"
 MAX_MESSAGE_BYTES = 4 << 20
 """The longest message over several workers. Four of them fit into what may wait for one worker."""
 
+MAX_COUNTS_BYTES = 1 << 20
+"""The longest S: whoever reads one does nothing else meanwhile."""
+
+_MAX_COUNT = 0xFFFF_FFFF
 _RETAIN, _BINARY = 1, 2
 _CONTENT = Struct(">BIB")  # flags, bytes of the topic, bytes of the WebSocket's id that is left out
 _NUMBER = Struct(">Q")
@@ -87,23 +95,27 @@ def offer_message(topic: str, data: str | bytes) -> bytes:
 
 
 def content_about(content: bytes) -> tuple[str, bool]:
-    """The topic of a content and whether to retain it; the payload is not looked at."""
-    flags, name, left_out = _unpacked(_CONTENT, content)
-    begin = _CONTENT.size
-    if len(content) < begin + name + left_out or flags > _RETAIN | _BINARY:
-        raise ValueError(f"no published message: {content!r:.60}")
-    return _decode(content[begin : begin + name]), bool(flags & _RETAIN)
+    """The topic of a content and whether to retain it. All of it is checked, so that ``read_content`` will take it."""
+    topic, _, payload, flags = _parts(content)
+    if not flags & _BINARY and not payload.isascii():
+        payload.decode()
+    return topic, bool(flags & _RETAIN)
 
 
 def read_content(content: bytes) -> Content:
     """All that a content says."""
-    topic, retain = content_about(content)
-    flags, name, left_out = _CONTENT.unpack_from(content)
+    topic, exclude, payload, flags = _parts(content)
+    data = payload if flags & _BINARY else payload.decode()
+    return Content(topic, data, exclude, bool(flags & _RETAIN))
+
+
+def _parts(content: bytes) -> tuple[str, str | None, bytes, int]:
+    flags, name, left_out = _unpacked(_CONTENT, content)
     middle = _CONTENT.size + name
     end = middle + left_out
-    payload = content[end:]
-    data = payload if flags & _BINARY else payload.decode()
-    return Content(topic, data, _decode(content[middle:end]) or None, retain)
+    if len(content) < end or flags > _RETAIN | _BINARY:
+        raise ValueError(f"no published message: {content!r:.60}")
+    return _topic(content[_CONTENT.size : middle]), _decode(content[middle:end]) or None, content[end:], flags
 
 
 def record_message(number: int, content: bytes) -> bytes:
@@ -111,10 +123,15 @@ def record_message(number: int, content: bytes) -> bytes:
     return RECORD + _NUMBER.pack(number) + content
 
 
+def number_of(message: bytes) -> int:
+    """The number of R or H, whatever its content is."""
+    (number,) = _unpacked(_NUMBER, message, 1)
+    return number
+
+
 def read_record(message: bytes) -> tuple[int, Content]:
     """The number and content of R."""
-    (number,) = _unpacked(_NUMBER, message, 1)
-    return number, read_content(message[1 + _NUMBER.size :])
+    return number_of(message), read_content(message[1 + _NUMBER.size :])
 
 
 def history_message(number: int, is_retained: bool, content: bytes) -> bytes:
@@ -135,8 +152,17 @@ def join_message(number: int) -> bytes:
 
 def read_join(message: bytes) -> int:
     """The number of J."""
-    (number,) = _unpacked(_NUMBER, message, 1)
-    return int(number)
+    return number_of(message)
+
+
+def more_message(number: int) -> bytes:
+    """M: all up to this number was sent."""
+    return MORE + _NUMBER.pack(number)
+
+
+def read_more(message: bytes) -> int | None:
+    """The number of M, if it has one."""
+    return number_of(message) if len(message) > 1 else None
 
 
 def close_message(topic: str, code: int, reason: str) -> bytes:
@@ -151,13 +177,15 @@ def read_close(message: bytes) -> Closing:
     begin = 1 + _CLOSE.size
     if len(message) < begin + name:
         raise ValueError(f"no closing of a topic: {message!r:.60}")
-    return Closing(_decode(message[begin : begin + name]), code, _decode(message[begin + name :]))
+    closing = Closing(_topic(message[begin : begin + name]), code, message[begin + name :].decode())
+    check_close(closing.code, closing.reason)
+    return closing
 
 
 def keep_message(topic: str, count: int) -> bytes:
     """K."""
     name = _encode(topic)
-    return KEEP + _COUNT.pack(min(count, 0xFFFF_FFFF), len(name)) + name
+    return KEEP + _COUNT.pack(min(count, _MAX_COUNT), len(name)) + name
 
 
 def read_keep(message: bytes) -> tuple[str, int]:
@@ -167,16 +195,18 @@ def read_keep(message: bytes) -> tuple[str, int]:
 
 
 def subscribers_message(counts: Iterable[tuple[str, int]]) -> bytes:
-    """S."""
+    """S. A count past what it has room for is said as the most that it has."""
     pieces = [SUBSCRIBERS]
     for topic, count in counts:
         name = _encode(topic)
-        pieces += (_COUNT.pack(count, len(name)), name)
+        pieces += (_COUNT.pack(max(0, min(count, _MAX_COUNT)), len(name)), name)
     return b"".join(pieces)
 
 
 def read_subscribers(message: bytes) -> list[tuple[str, int]]:
     """The topics and counts of S."""
+    if len(message) > MAX_COUNTS_BYTES:
+        raise ValueError(f"{len(message)} bytes are too many for counts of followers")
     return list(_pairs(message))
 
 
@@ -188,7 +218,7 @@ def _pairs(message: bytes) -> Iterator[tuple[str, int]]:
         position = begin + size
         if len(message) < position:
             raise ValueError(f"a count without its topic: {message!r:.60}")
-        yield _decode(message[begin:position]), count
+        yield _topic(message[begin:position]), count
 
 
 def _unpacked(form: Struct, message: bytes, position: int = 0) -> tuple[int, ...]:
@@ -205,3 +235,9 @@ def _encode(text: str) -> bytes:
 
 def _decode(text: bytes) -> str:
     return text.decode(errors="surrogatepass")
+
+
+def _topic(name: bytes) -> str:
+    if len(name) > MAX_TOPIC_BYTES:
+        raise ValueError(f"a topic of {len(name)} bytes; it has at most {MAX_TOPIC_BYTES}")
+    return _decode(name)

@@ -1,24 +1,27 @@
 """The parent's part of the bus: numbers what the workers publish, and gives every worker a copy in that order.
 
-Knows a worker only as a number and a function that sends to it; never looks into a payload. What is retained and the
-history are kept as the bytes that came, for workers that join later.
+Knows a worker only as a number and a function that sends to it. What a worker or another host publishes is checked
+here, once, and then kept and passed on as the bytes that came: retained values and history for workers that join later.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from . import envelope
-from .history import History, Record
+from .follower_counts import FollowerCounts
+from .history import History
+from .joining import Joining
 from .log import logger
 
 __all__ = ["Relay"]
 
-# What one answer to a worker that joins holds, in bytes; the whole history would not fit into its queue.
-_WELCOME_BYTES = 1 << 20
 # Topics of which it is known what workers have offered; past it the one that was offered longest ago is forgotten.
 _MAX_OFFERED = 1 << 16
+# Topics whose counts are told in one message.
+_TOPICS = 256
 
 
 class Relay:
@@ -57,9 +60,8 @@ class Relay:
         self._workers: dict[int, None] = {}  # those that have joined, longest first
         self._deaf: set[int] = set()
         self._offered: OrderedDict[str, int] = OrderedDict()  # by topic, the hash of what was offered last
-        self._counts: dict[int | str, dict[str, int]] = {}  # by worker, and by other host
-        self._totals: dict[str, int] = {}
-        self._joining: set[int] = set()
+        self._counts = FollowerCounts()  # by worker, and by other host
+        self._joining: dict[int, Joining] = {}
         self._leader: int | None = None
         self._leaving: set[int] = set()
         self._may_lead = True
@@ -88,24 +90,24 @@ class Relay:
         """End all who follow a topic, from outside any worker."""
         self._send_out(0, envelope.close_message(topic, code, reason))
 
-    def deliver(self, message: bytes) -> None:
-        """Give what was published or closed to every worker here. Raises ``ValueError`` for what is no such message."""
-        envelope.checked_size(message)
-        if message[:1] == envelope.PUBLISH:
-            content = message[1:]
-            topic, retain = envelope.content_about(content)
-            message = envelope.record_message(self._history.record(topic, content, retain).number, content)
-        elif message[:1] == envelope.CLOSE:
-            envelope.read_close(message)
-        else:
-            raise ValueError(f"nothing to deliver: {message!r:.60}")
-        self._send_all(message)
+    def deliver(self, message: bytes) -> bool:
+        """Give what another host has published or closed to every worker here.
+
+        Gives False where a text in it is no UTF-8: no worker could read that, so none gets it. Raises ``ValueError``
+        for what is no such message at all.
+        """
+        try:
+            about = _checked(message)
+        except UnicodeDecodeError:
+            return False
+        self._deliver(message, about)
+        return True
 
     def has_retained(self, message: bytes) -> bool:
         """Whether what was published is its topic's retained value. Raises ``ValueError`` for another message."""
-        content = message[1:]
-        record = self._history.retained(envelope.content_about(content)[0])
-        return record is not None and record.data == content
+        about = _checked(message)
+        record = None if about is None else self._history.retained(about[0])
+        return record is not None and record.data == message[1:]
 
     # Workers come and go.
 
@@ -113,18 +115,20 @@ class Relay:
         """Send a worker what it does not know yet, as far as that fits; the last piece makes it take part."""
         if worker in self._workers:
             return
+        joining = self._joining.get(worker)
+        if joining is None:
+            send = partial(self._send, worker)
+            joining = self._joining[worker] = Joining(worker, known, self._history, self._counts, send)
+        has_all = joining.send_page()
         if worker not in self._joining:
-            self._joining.add(worker)
-            for topic, count in self._history.wanted():
-                self._send(worker, envelope.keep_message(topic, count))
-        if self._send_history(worker, known):
-            self._joining.discard(worker)
+            return  # it was given up meanwhile
+        if has_all:
+            del self._joining[worker]
             self._workers[worker] = None
-            self._send(worker, envelope.subscribers_message(self._others_of(worker, self._totals)))
             self._send(worker, envelope.WELCOME)
             self._appoint()
         else:
-            self._send(worker, envelope.MORE)
+            self._send(worker, envelope.more_message(joining.known))
 
     def retire(self, worker: int) -> None:
         """A worker drains: it still gets everything, and leads no longer."""
@@ -135,7 +139,8 @@ class Relay:
     def leave(self, worker: int) -> None:
         """A worker has gone; what it led and counted goes with it. Idempotent."""
         self._workers.pop(worker, None)
-        for marks in (self._joining, self._deaf, self._leaving):
+        self._joining.pop(worker, None)
+        for marks in (self._deaf, self._leaving):
             marks.discard(worker)
         self._replace(worker, {})
         if self._leader == worker:
@@ -159,50 +164,36 @@ class Relay:
 
     def counts(self) -> dict[str, int]:
         """How many follow each topic, in all workers and as other hosts have said."""
-        return dict(self._totals)
+        return self._counts.totals()
 
     def counts_here(self) -> dict[str, int]:
         """How many follow each topic in the workers of this host."""
-        here: dict[str, int] = {}
-        for source, counts in self._counts.items():
-            if isinstance(source, int):
-                for topic, count in counts.items():
-                    here[topic] = here.get(topic, 0) + count
-        return here
+        return self._counts.of_workers()
 
     def elsewhere(self, host: str, counts: Mapping[str, int]) -> None:
         """All that another host has now, in place of what it said before; empty when it is gone."""
         self._replace(host, counts)
 
     def _replace(self, source: int | str, counts: Mapping[str, int]) -> None:
-        before = self._counts.get(source, {})
-        self._count(source, {topic: counts.get(topic, 0) for topic in {**before, **counts}})
-        if not counts:
-            del self._counts[source]
+        self._tell_counts(source, self._counts.replace(source, counts))
 
     def _counted(self, worker: int, message: bytes) -> None:
         if worker in self._workers or worker in self._joining:
-            self._count(worker, dict(envelope.read_subscribers(message)))
+            self._tell_counts(worker, self._counts.change(worker, dict(envelope.read_subscribers(message))))
 
-    def _count(self, source: int | str, news: Mapping[str, int]) -> None:
-        counts = self._counts.setdefault(source, {})
-        for topic, count in news.items():
-            total = self._totals.get(topic, 0) + count - counts.get(topic, 0)
-            _put(counts, topic, count)
-            _put(self._totals, topic, total)
-        for worker in tuple(self._workers):
-            if worker != source and news:
-                self._send(worker, envelope.subscribers_message(self._others_of(worker, news)))
-
-    def _others_of(self, worker: int, topics: Mapping[str, int]) -> list[tuple[str, int]]:
-        own = self._counts.get(worker, {})
-        return [(topic, self._totals.get(topic, 0) - own.get(topic, 0)) for topic in topics]
+    def _tell_counts(self, source: int | str, topics: list[str]) -> None:
+        for start in range(0, len(topics), _TOPICS):
+            piece = topics[start : start + _TOPICS]
+            for worker in (*self._workers, *self._joining):
+                if worker != source:
+                    self._send(worker, envelope.subscribers_message(self._counts.others_of(worker, piece)))
 
     # What workers say.
 
     def _send_out(self, worker: int, message: bytes) -> None:
+        about = _checked(message)
         if self.outward is None or not self.outward(message):
-            self.deliver(message)
+            self._deliver(message, about)
 
     def _take_offer(self, worker: int, message: bytes) -> None:
         # All workers offer the same, and so does one that is started in place of another: by then it may be out of
@@ -226,6 +217,8 @@ class Relay:
                 self._send(other, message)
 
     def _leads_not(self, worker: int, message: bytes) -> None:
+        if message != envelope.LEADS_NOT:
+            raise ValueError(f"no message of a worker's bus: {message!r:.60}")
         if self._leader == worker:
             self._leader = None
             self._appoint()
@@ -238,15 +231,12 @@ class Relay:
 
     # What workers get.
 
-    def _send_history(self, worker: int, known: int) -> bool:
-        # Whether that was all.
-        room = _WELCOME_BYTES
-        for record, is_retained in self._history.since(known):
-            if room <= 0:
-                return False
-            self._send(worker, envelope.history_message(record.number, is_retained, _content(record)))
-            room -= record.size
-        return True
+    def _deliver(self, message: bytes, about: tuple[str, bool] | None) -> None:
+        if about is not None:
+            content = message[1:]
+            number = self._history.record(about[0], content, about[1]).number
+            message = envelope.record_message(number, content)
+        self._send_all(message)
 
     def _send_all(self, message: bytes) -> None:
         for worker in tuple(self._workers):
@@ -263,14 +253,12 @@ class Relay:
                 self._overrun(worker)
 
 
-def _content(record: Record) -> bytes:
-    assert isinstance(record.data, bytes)
-    return record.data
-
-
-def _put(counts: dict[str, int], topic: str, count: int) -> None:
-    # Only what is there, or topics named after users would pile up.
-    if count:
-        counts[topic] = count
-    else:
-        counts.pop(topic, None)
+def _checked(message: bytes) -> tuple[str, bool] | None:
+    """The topic of what is published and whether to retain it, None for a closing; ``ValueError`` for all else."""
+    envelope.checked_size(message)
+    if message[:1] == envelope.PUBLISH:
+        return envelope.content_about(message[1:])
+    if message[:1] != envelope.CLOSE:
+        raise ValueError(f"neither published nor closed: {message!r:.60}")
+    envelope.read_close(message)
+    return None

@@ -9,10 +9,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-__all__ = ["InitialValues", "Topics"]
+__all__ = ["MAX_TOPIC_BYTES", "InitialValues", "Topics"]
 
 # Of all initial values together; and what one costs beside its text, roughly.
 _MAX_INITIAL_BYTES, _INITIAL_BYTES = 16 << 20, 256
+
+MAX_TOPIC_BYTES = 1024
+"""The longest name that a topic may have."""
 
 M = TypeVar("M", bound=Hashable)
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol, TypeVar
 from .errors import WebSocketClosed
 from .messages import Sendable, encode_message, read_binary, read_json, read_text
 from .request import Request
+from .topics import MAX_TOPIC_BYTES
 from .waits import Flushed, Receive, Waiting, checked_seconds
 
 __all__ = ["WEBSOCKET_GUID", "Link", "WebSocket", "check_close", "checked_topic"]
@@ -192,7 +193,10 @@ def check_close(code: int, reason: str) -> None:
 
 
 def checked_topic(topic: str) -> str:
-    """A topic's name, or ``TypeError``."""
+    """A topic's name. Raises ``TypeError`` for what is no str, ``ValueError`` for one that is too long."""
     if not isinstance(topic, str):
         raise TypeError(f"a topic is a str, not {topic!r}")
+    # A character has four bytes at most, so a short name need not be encoded.
+    if len(topic) * 4 > MAX_TOPIC_BYTES and len(topic.encode(errors="surrogatepass")) > MAX_TOPIC_BYTES:
+        raise ValueError(f"a topic has at most {MAX_TOPIC_BYTES} bytes of UTF-8, not {topic!r:.60}")
     return topic

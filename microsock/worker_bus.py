@@ -18,6 +18,8 @@ __all__ = ["WorkerBus"]
 
 # After how many seconds what found no room is said again.
 _PATIENCE = 0.1
+# Topics whose counts are told in one message.
+_TOPICS = 256
 
 
 class WorkerBus:
@@ -39,7 +41,8 @@ class WorkerBus:
         self.lost = 0
         self._audience = audience
         self._send = send
-        self._known = 0  # the number of the last record that is here
+        self._known = 0  # the number of the last record that came
+        self._asked = -1  # the last one that was named to the relay
         self._ready: list[Callable[[], None]] | None = []  # None once it is
         self._leads_since: float | None = None
         self._others: dict[str, int] = {}
@@ -59,7 +62,7 @@ class WorkerBus:
     def start(self) -> None:
         """See ``Bus``: asks the relay for what was published before."""
         self._audience.watch_counts(self._has_changed)
-        self._insist(envelope.join_message(self._known))
+        self._ask()
 
     def when_ready(self, callback: Callable[[], None]) -> None:
         """See ``Bus``."""
@@ -128,23 +131,38 @@ class WorkerBus:
     # What the relay says.
 
     def _recorded(self, message: bytes) -> None:
+        self._advance(message)
         number, content = envelope.read_record(message)
         self._audience.deliver(self._record(number, content), content.exclude)
 
     def _remembered(self, message: bytes) -> None:
+        self._advance(message)
         number, content = envelope.read_history(message)
         record = self._record(number, content)
         if content.retain:
             # For those who were quicker than the welcome.
             self._audience.deliver(record, None)
 
-    def _record(self, number: int, content: envelope.Content) -> Record:
+    def _advance(self, message: bytes) -> None:
+        # Before anything else is read: what cannot be read must not be asked for again.
+        number = envelope.number_of(message)
+        if number <= self._known:
+            raise ValueError(f"record {number} comes behind record {self._known}")
         self._known = number
+
+    def _record(self, number: int, content: envelope.Content) -> Record:
         record = Record(content.topic, content.data, number)
         self.history.add(record, content.retain)
         return record
 
     def _ask_on(self, message: bytes) -> None:
+        sent = envelope.read_more(message)
+        # Where the relay does not say how far it has come, do not ask for the same page twice.
+        self._known = max(self._known, self._asked + 1 if sent is None else sent)
+        self._ask()
+
+    def _ask(self) -> None:
+        self._asked = self._known
         self._insist(envelope.join_message(self._known))
 
     def _welcomed(self, message: bytes) -> None:
@@ -159,6 +177,8 @@ class WorkerBus:
         self.history.keep(*envelope.read_keep(message))
 
     def _lead(self, message: bytes) -> None:
+        if message not in (envelope.LEADS, envelope.LEADS_NOT):
+            raise ValueError(f"no message of a relay: {message!r:.60}")
         self._leads_since = self._audience.now() if message == envelope.LEADS else None
         if self._leads_since is None:
             # The relay appoints nobody else before it hears this.
@@ -181,10 +201,15 @@ class WorkerBus:
     def _tell(self) -> None:
         counts = {topic: self._audience.count_here(topic) for topic in self._changed}
         news = [(topic, count) for topic, count in counts.items() if count != self._told.get(topic, 0)]
-        if news and not self._send(envelope.subscribers_message(news)):
-            self._audience.call_at(self._audience.now() + _PATIENCE, self._tell)
-            return
+        for start in range(0, len(news), _TOPICS):
+            piece = news[start : start + _TOPICS]
+            if not self._send(envelope.subscribers_message(piece)):
+                self._audience.call_at(self._audience.now() + _PATIENCE, self._tell)
+                return
+            self._note_told(piece)
         self._changed.clear()
+
+    def _note_told(self, news: list[tuple[str, int]]) -> None:
         for topic, count in news:
             if count:
                 self._told[topic] = count

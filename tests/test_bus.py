@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microsock import Overloaded, envelope
 from microsock.bus import LocalBus
@@ -183,6 +186,69 @@ def test_a_new_worker_asks_for_what_was_before_until_it_has_all() -> None:
     assert value.data == "five"
 
 
+def retained(number: int, content: bytes) -> bytes:
+    return envelope.history_message(number, True, content)
+
+
+UNREADABLE = [b"", b"\xff" * 9, envelope.publish_message("a", b"\xff")[1:].replace(b"\2", b"\0", 1)]
+
+
+@pytest.mark.parametrize("content", UNREADABLE)
+def test_a_worker_never_asks_again_for_what_it_cannot_read(content: bytes) -> None:
+    hall, ready = Hall(), list[bool]()
+    hall.bus.when_ready(lambda: ready.append(True))
+    hall.bus.start()
+    for number in (3, 9):
+        with pytest.raises(ValueError, match=r"."):
+            hall.bus.receive(retained(number, content))
+        hall.bus.receive(envelope.MORE)
+    with pytest.raises(ValueError, match=r"."):
+        hall.bus.receive(b"H12")
+    hall.bus.receive(envelope.MORE)
+    hall.bus.receive(envelope.more_message(20))
+    hall.bus.receive(envelope.more_message(20))
+    assert hall.sent == [envelope.join_message(number) for number in (0, 3, 9, 10, 20, 20)]
+    hall.bus.receive(envelope.WELCOME)
+    hall.bus.receive(record(21, "a", "live"))
+    assert ready == [True]
+    assert hall.heard == [(21, "a", "live", None)]
+
+
+def test_a_page_without_a_record_skips_none(hall: Hall) -> None:
+    hall.bus.receive(envelope.keep_message("a", 10))
+    hall.bus.receive(envelope.more_message(0))
+    hall.bus.receive(retained(1, envelope.publish_message("a", "first")[1:]))
+    assert hall.heard == [(1, "a", "first", None)]
+
+
+def test_a_record_that_comes_twice_or_too_late_is_refused(hall: Hall) -> None:
+    hall.bus.keep("a", 5)
+    for number in (5, 5, 4, 6):
+        with contextlib.suppress(ValueError):
+            hall.bus.receive(record(number, "a", str(number)))
+    assert [data for _, _, data, _ in hall.heard] == ["5", "6"]
+    for number in range(7, 20):
+        hall.bus.receive(record(number, "a", str(number)))
+    assert len(hall.bus.history.missed("birth-1", ["a"])) == 5
+
+
+KINDS = st.sampled_from([b"P", b"R", b"H", b"M", b"W", b"J", b"C", b"K", b"S", b"L", b"x", b""])
+
+
+@given(st.lists(st.builds(bytes.__add__, KINDS, st.binary(max_size=40)), max_size=30))
+def test_nothing_that_comes_in_place_of_the_relays_words_breaks_a_bus(said: list[bytes]) -> None:
+    hall = Hall()
+    hall.bus.start()
+    for message in said:
+        with contextlib.suppress(ValueError):
+            hall.bus.receive(message)
+    hall.settle()
+    hall.heard.clear()
+    if hall.bus._known < (1 << 64) - 1:
+        hall.bus.receive(record((1 << 64) - 1, "a", "last"))
+        assert hall.heard == [((1 << 64) - 1, "a", "last", None)]
+
+
 def test_a_retained_value_reaches_those_who_were_quicker_than_it(hall: Hall) -> None:
     hall.bus.receive(envelope.history_message(3, False, envelope.publish_message("a", "passing")[1:]))
     hall.bus.receive(envelope.history_message(5, True, envelope.publish_message("a", "state")[1:]))
@@ -231,6 +297,15 @@ def test_a_count_is_the_own_ones_now_and_the_others_as_told_last(hall: Hall) -> 
     hall.bus.receive(envelope.subscribers_message([("b", 0)]))
     assert hall.bus.count("b") == 0
     assert hall.bus.others() == {"a": 4}
+
+
+def test_many_counts_are_told_in_pieces_each_short_enough_to_be_taken(hall: Hall) -> None:
+    topics = [f"{number:05}" + "x" * 1000 for number in range(3000)]
+    for topic in topics:
+        hall.topics.subscribe(topic, "ann")
+    hall.settle()
+    assert all(len(message) < envelope.MAX_COUNTS_BYTES for message in hall.sent)
+    assert hall.told() == [(topic, 1) for topic in topics]
 
 
 def test_counts_without_room_are_told_later(hall: Hall) -> None:

@@ -60,7 +60,7 @@ FLOORS = [
         "tally",
     },
     {"site", "exchange", "gate", "conversation", "script", "answer", "streaming", "following", "history", "schedule"}
-    | {"bus", "relay", "slow_reader", "worker_bus"},
+    | {"bus", "follower_counts", "joining", "relay", "slow_reader", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
     {"cli", "commands", "flag_hints", "import_path", "loading", "__main__", "testing"},

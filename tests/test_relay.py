@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microsock import envelope
+from microsock.follower_counts import MAX_FOLLOWERS
 from microsock.relay import Relay
 
 
@@ -86,9 +90,25 @@ def test_all_workers_get_all_records_in_one_order_the_sender_too(parent: Parent)
     assert [parent.records(worker) for worker in (1, 2, 3)] == [expected] * 3
 
 
-def test_a_payload_goes_through_as_it_is_even_if_it_is_nonsense(parent: Parent) -> None:
-    parent.relay.receive(1, envelope.publish_message("a", "text") + b"\xff")
-    assert parent.sent[2][0].endswith(b"text\xff")
+def as_text(payload: bytes) -> bytes:
+    """A message that says that this is a text."""
+    message = bytearray(envelope.publish_message("a", payload, None, True))
+    message[1] &= ~2
+    return bytes(message)
+
+
+def test_a_text_that_is_no_utf_8_goes_to_nobody_and_is_not_kept(parent: Parent) -> None:
+    out: list[bytes] = []
+    parent.relay.outward = lambda message: out.append(message) or True  # type: ignore[func-returns-value]
+    with pytest.raises(ValueError, match="utf-8"):
+        parent.relay.receive(1, as_text(b"\xff"))
+    assert not parent.relay.deliver(as_text(b"\xff" * 2_000_000))
+    with pytest.raises(ValueError, match="utf-8"):
+        parent.relay.has_retained(as_text(b"\xff"))
+    assert (parent.sent, out) == ({}, [])
+    parent.join(9)
+    parent.relay.receive(8, envelope.join_message(0))
+    assert parent.kinds(8) == "SW"
 
 
 def test_the_closing_of_a_topic_keeps_its_place_among_the_records(parent: Parent) -> None:
@@ -100,7 +120,9 @@ def test_the_closing_of_a_topic_keeps_its_place_among_the_records(parent: Parent
     assert envelope.read_close(parent.sent[3][1]) == ("a", 4000, "over")
 
 
-@pytest.mark.parametrize("message", [b"", b"P", b"X", b"r{}", b"R" + bytes(30), b"C\0", b"K", b"S\0", b"J"])
+@pytest.mark.parametrize(
+    "message", [b"", b"P", b"X", b"r{}", b"R" + bytes(30), b"C\0", b"K", b"S\0", b"J", b"L", b"L\1", b"L\0\0"]
+)
 def test_nonsense_is_refused_and_goes_to_nobody(parent: Parent, message: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parent.relay.receive(1, message)
@@ -152,6 +174,72 @@ def test_a_large_history_comes_in_pieces_that_are_asked_for() -> None:
             assert parent.kinds(2)[-1] == "K"
     assert got == list(range(1, 42))
     assert rounds == 4
+
+
+@pytest.mark.parametrize("asks", [0, 1, 7, (1 << 64) - 1])
+def test_a_worker_that_asks_on_for_the_wrong_record_has_all_in_the_end(asks: int) -> None:
+    parent = Parent()
+    parent.join(1)
+    parent.relay.receive(1, envelope.keep_message("a", 1000))
+    for number in range(40):
+        parent.publish(1, "a", f"{number:02}" + "x" * 100_000)
+    parent.relay.receive(2, envelope.join_message(0))
+    for _ in range(5):
+        parent.relay.receive(2, envelope.join_message(asks))
+    assert parent.kinds(2).count("H") == 40
+    assert parent.kinds(2)[-2:] == "SW"
+
+
+def test_topics_with_long_names_come_in_pieces_too() -> None:
+    parent = Parent()
+    parent.join(1)
+    topics = [f"{number:04}" + "x" * 1000 for number in range(5000)]
+    for topic in topics:
+        parent.relay.receive(1, envelope.keep_message(topic, 1))
+    for start in range(0, 5000, 500):
+        counts = [(topic, 3) for topic in topics[start : start + 500]]
+        parent.relay.receive(1, envelope.subscribers_message(counts))
+    got = b""
+    while "W" not in parent.kinds(2):
+        parent.sent.clear()
+        parent.relay.receive(2, envelope.join_message(0))
+        assert sum(map(len, parent.sent[2])) < 1_500_000
+        got += parent.kinds(2).encode()
+    assert got.count(b"K") == 5000
+    assert got.count(b"M") >= 8
+    # Behind the counts of a topic, those that have changed meanwhile.
+    parent.sent.clear()
+    parent.relay.receive(3, envelope.join_message(0))
+    parent.count(1, **{topics[0]: 1})
+    assert envelope.read_subscribers(parent.sent[3][-1]) == [(topics[0], 1)]
+
+
+def test_what_is_published_while_a_worker_joins_reaches_it_whatever_it_is_being_told() -> None:
+    parent = Parent()
+    parent.join(1)
+    for number in range(2000):
+        parent.relay.receive(1, envelope.keep_message(f"{number:04}" + "x" * 1000, 1))
+        parent.count(1, **{f"{number:04}" + "x" * 1000: 1})
+    published = 0
+    while "W" not in parent.kinds(2):
+        parent.relay.receive(2, envelope.join_message(0))
+        if "W" not in parent.kinds(2):
+            published += 1
+            parent.publish(1, "news", str(published))
+    found = [envelope.read_history(each)[1].data for each in parent.sent[2] if each[:1] == envelope.HISTORY]
+    assert found == [str(number) for number in range(1, published + 1)]
+    assert published >= 3
+
+
+def test_a_worker_that_is_given_up_while_it_joins_does_not_take_part() -> None:
+    relays: list[Relay] = []
+    parent = Parent(overrun=lambda worker: relays[0].leave(worker))
+    relays.append(parent.relay)
+    parent.join(1)
+    parent.full = {2}
+    parent.relay.receive(2, envelope.join_message(0))
+    parent.relay.leave(1)
+    assert parent.relay.leader is None
 
 
 def test_who_has_not_joined_is_sent_nothing(parent: Parent) -> None:
@@ -238,7 +326,7 @@ def test_what_nobody_follows_any_more_is_forgotten(parent: Parent) -> None:
     parent.count(1, a=0)
     parent.count(2, a=0)
     assert parent.relay.counts() == {}
-    assert not any(parent.relay._counts.values())
+    assert parent.relay.counts_here() == {}
 
 
 def test_who_has_gone_counts_no_longer_and_the_others_are_told(parent: Parent) -> None:
@@ -262,6 +350,36 @@ def test_other_hosts_count_as_they_said_last(parent: Parent) -> None:
     assert envelope.read_subscribers(parent.sent[2][-1]) == [("a", 6), ("b", 0)]
     parent.relay.elsewhere("other", {})
     assert parent.relay.counts() == {"a": 2}
+
+
+@pytest.mark.parametrize("count", [-1, 1 << 32, 1 << 80, True, 1.5, "3", None])
+def test_a_count_that_is_none_is_passed_over_and_the_others_hold(parent: Parent, count: int) -> None:
+    parent.relay.elsewhere("other", {"a": count, "b": 2})
+    assert parent.relay.counts() == {"b": 2}
+    parent.relay.receive(4, envelope.join_message(0))
+    assert parent.kinds(4) == "SW"
+
+
+def test_counts_that_are_more_together_than_can_be_said_are_said_as_the_most(parent: Parent) -> None:
+    for number in range(100):
+        parent.relay.elsewhere(f"host{number}", {"a": MAX_FOLLOWERS})
+    parent.relay.receive(4, envelope.join_message(0))
+    assert envelope.read_subscribers(parent.sent[4][0]) == [("a", (1 << 32) - 1)]
+    for number in range(100):
+        parent.relay.elsewhere(f"host{number}", {})
+    assert parent.relay.counts() == {}
+
+
+def test_topics_without_end_are_not_all_counted(parent: Parent) -> None:
+    for number in range(20):
+        parent.relay.elsewhere(f"host{number}", {f"{number}-{topic:04}" + "x" * 1000: 1 for topic in range(1000)})
+        parent.sent.clear()
+    parent.relay.elsewhere("last", {"a": 1})
+    assert 5_000_000 < sum(map(len, parent.relay.counts())) < 9_000_000
+    for number in range(20):
+        parent.relay.elsewhere(f"host{number}", {})
+    parent.relay.elsewhere("last", {"a": 1})
+    assert parent.relay.counts() == {"a": 1}
 
 
 # Who leads.
@@ -359,3 +477,40 @@ def test_nonsense_from_outside_is_refused(parent: Parent, message: bytes) -> Non
     with pytest.raises(ValueError, match=r"."):
         parent.relay.deliver(message)
     assert parent.sent == {}
+
+
+# Whatever a worker says.
+
+KINDS = st.sampled_from([b"P", b"R", b"H", b"M", b"W", b"J", b"C", b"K", b"S", b"L", b"x", b""])
+MESSAGES = st.builds(bytes.__add__, KINDS, st.binary(max_size=40)) | st.sampled_from(
+    [
+        envelope.join_message(0),
+        envelope.join_message((1 << 64) - 1),
+        envelope.publish_message("a", "\U0001f600", None, True),
+        as_text(b"\xff"),
+        envelope.keep_message("a", (1 << 32) - 1),
+        envelope.subscribers_message([("a", (1 << 32) - 1), ("b", 1 << 28), ("b", 1)]),
+        envelope.close_message("a", 0, "x" * 500),
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.integers(1, 2), MESSAGES), max_size=30))
+def test_no_worker_that_has_gone_bad_breaks_the_relay_for_others(said: list[tuple[int, bytes]]) -> None:
+    parent = Parent()
+    parent.join(3)
+    for worker, message in said:
+        with contextlib.suppress(ValueError):
+            parent.relay.receive(worker, message)
+        with contextlib.suppress(ValueError):
+            parent.relay.deliver(message)
+    for message in parent.sent.get(3, []):
+        if message[:1] == envelope.RECORD:
+            envelope.read_record(message)
+        elif message[:1] == envelope.SUBSCRIBERS:
+            envelope.read_subscribers(message)
+    parent.sent.clear()
+    parent.relay.receive(4, envelope.join_message(0))
+    assert parent.kinds(4)[-1:] in ("W", "L")
+    parent.publish(3, "news", "fine")
+    assert [data for _, _, data in parent.records(4)] == ["fine"]

@@ -174,6 +174,13 @@ def test_a_topic_is_a_text(ws: WebSocket) -> None:
         ws.unsubscribe(None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("topic", ["t" * 1024, "\U0001f600" * 256, "\ud800" * 341])
+def test_a_topic_has_1024_bytes_at_most(ws: WebSocket, topic: str) -> None:
+    ws.subscribe(topic)
+    with pytest.raises(ValueError, match="a topic has at most 1024 bytes of UTF-8, not"):
+        ws.subscribe(topic + "tt")
+
+
 def test_what_cannot_be_sent_is_refused_before_anything_else(ws: WebSocket, link: Notes) -> None:
     with pytest.raises(TypeError):
         ws.send(None)  # type: ignore[arg-type]
