@@ -6,18 +6,22 @@ Each finds its server by the pid file, by the control socket or by the port, and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from .adapters import control_client
-from .adapters.pidfile import read_pid_file
+from .adapters.identity import is_server
+from .adapters.pidfile import Named, read_pid_file, why_no_server
 from .adapters.ports import Listening, listening_on
 from .adapters.processes import Handle, command_of, handle_of
+from .adapters.untrusted import printable
 from .environment import port_in
 from .errors import BadSetting, MicrosockError
 from .json_codec import parse_json
@@ -25,8 +29,12 @@ from .json_codec import parse_json
 __all__ = ["COMMANDS", "main"]
 
 _OK, _FAILED, _BAD_COMMAND_LINE = 0, 1, 2
+_FIRST = 1
 # For the grace time, and what comes after it.
 _STOP_SECONDS, _KILL_SECONDS, _AFTER_KILL_SECONDS = 30.0, 10.0, 2.0
+_LONGEST_SECONDS = 86_400.0
+_LOOK_SECONDS = 0.05
+_LONGEST_LINE = 2000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,7 +59,8 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _said(text: str, status: int) -> int:
-    print(text, file=sys.stderr if status else sys.stdout)
+    # Parts of it come from elsewhere: paths, names, answers.
+    print(printable(text, _LONGEST_LINE), file=sys.stderr if status else sys.stdout)
     return status
 
 
@@ -60,45 +69,88 @@ def _said(text: str, status: int) -> int:
 
 def _stop(given: argparse.Namespace) -> int:
     path = _pid_file(given)
-    pid = _pid_of(path) if path is not None else control_client.stop(_control(given))
-    with handle_of(pid) as handle:
-        if handle is None or (path is not None and _pid_of(path) != pid):
-            return _said(f"pid {pid} has ended already", _OK)
-        if path is not None:
-            handle.send(signal.SIGTERM)
-        return _said(f"stopped pid {pid}", _OK) if _ends(handle, given) else _not_stopped(pid)
+    pid = None if path is None else _server_of(path).pid
+    # The first process of a container is never signalled, since all others end with it. It is asked.
+    return _stop_over_control(given) if path is None or pid == _FIRST else _stop_by_signal(path, given)
 
 
-def _ends(handle: Handle, given: argparse.Namespace) -> bool:
-    seconds = given.timeout if given.timeout is not None else _KILL_SECONDS if given.kill else _STOP_SECONDS
-    if handle.ended(seconds):
-        return True
+def _stop_over_control(given: argparse.Namespace) -> int:
+    with contextlib.ExitStack() as at_end:
+        with control_client.connected(_control(given)) as control:
+            # While it is connected, so that the number means the process that listens.
+            handle = at_end.enter_context(handle_of(control.pid))
+            is_ours = handle is not None and is_server(control.pid) is True
+            control.stop()
+        if handle is None:
+            return _stopped_unseen(control, given)
+        if given.kill and not is_ours:
+            what = (
+                f"{_name(control.pid)} listens at {control.path} and was asked to stop, but is not known for a server"
+            )
+            return _said(f"error: {what}; it is not killed", _FAILED)
+        return _wait_for(handle, given)
+
+
+def _stop_by_signal(path: str, given: argparse.Namespace) -> int:
+    named = _server_of(path)
+    with handle_of(named.pid) as handle:
+        # Asked once more, now that the number cannot come to mean another process.
+        if handle is None or _server_of(path) != named:
+            return _said(f"pid {named.pid} has ended already", _OK)
+        handle.send(signal.SIGTERM)
+        return _wait_for(handle, given)
+
+
+def _wait_for(handle: Handle, given: argparse.Namespace) -> int:
+    if handle.ended(_seconds_for(given)):
+        return _said(f"stopped pid {handle.pid}", _OK)
+    if handle.pid == _FIRST:
+        return _said(
+            "error: pid 1 was asked to stop and still runs; it is never killed, but its container can be", _FAILED
+        )
     if given.kill:
         handle.send(signal.SIGKILL)
-    return given.kill and handle.ended(_AFTER_KILL_SECONDS)
+        if handle.ended(_AFTER_KILL_SECONDS):
+            return _said(f"stopped pid {handle.pid}", _OK)
+    hint = "--kill ends it when the time is over"
+    return _said(f"error: pid {handle.pid} was asked to stop and still runs; {hint}", _FAILED)
 
 
-def _not_stopped(pid: int) -> int:
-    return _said(f"error: pid {pid} was asked to stop and still runs; --kill ends it when the time is over", _FAILED)
+def _stopped_unseen(control: control_client.Control, given: argparse.Namespace) -> int:
+    # Its process is not to be seen from here, as in another container: it has ended when nobody listens any more.
+    deadline = time.monotonic() + _seconds_for(given)
+    while control.listens():
+        if time.monotonic() > deadline:
+            what = "its process is not to be seen from here, so it cannot be killed either"
+            return _said(f"error: the server at {control.path} was asked to stop and still runs; {what}", _FAILED)
+        time.sleep(_LOOK_SECONDS)
+    return _said(f"stopped the server at {control.path}", _OK)
+
+
+def _seconds_for(given: argparse.Namespace) -> float:
+    seconds: float | None = given.timeout
+    return seconds if seconds is not None else _KILL_SECONDS if given.kill else _STOP_SECONDS
 
 
 def _reload(given: argparse.Namespace) -> int:
     path = _pid_file(given)
-    if path is None:
+    named = None if path is None else _server_of(path)
+    if path is None or named is None or named.pid == _FIRST:
         return _said(control_client.reload(_control(given)), _OK)
-    pid = _pid_of(path)
-    with handle_of(pid) as handle:
-        if handle is None or _pid_of(path) != pid:
-            raise control_client.NoServer(f"no server at {path}: pid {pid} has ended")
+    with handle_of(named.pid) as handle:
+        if handle is None or _server_of(path) != named:
+            raise control_client.NoServer(f"no server at {path}: pid {named.pid} has ended")
         handle.send(signal.SIGHUP)
-    return _said(f"asked pid {pid} to reload", _OK)
+    return _said(f"asked pid {named.pid} to reload", _OK)
 
 
 # Asking and telling.
 
 
 def _status(given: argparse.Namespace) -> int:
-    return _said(json.dumps(control_client.status(_control(given)), indent=2), _OK)
+    # JSON escapes what would do something on a terminal.
+    print(json.dumps(control_client.status(_control(given)), indent=2))
+    return _OK
 
 
 def _publish(given: argparse.Namespace) -> int:
@@ -154,13 +206,19 @@ def _control(given: argparse.Namespace) -> Path | int:
     return int(given.port or port_in(os.environ) or 8080)
 
 
-def _pid_of(path: str) -> int:
+def _server_of(path: str) -> Named:
     named = read_pid_file(path)
     if named is None:
         raise control_client.NoServer(f"no server at {path}: there is no such file, or no process id in it")
     if not named.runs:
         raise control_client.NoServer(f"no server at {path}: pid {named.pid} has ended and left the file behind")
-    return named.pid
+    if stranger := why_no_server(path, named):
+        raise MicrosockError(f"{path} is not believed: {stranger}; nothing was signalled")
+    return named
+
+
+def _name(pid: int) -> str:
+    return f"pid {pid} ({command_of(pid)})"
 
 
 # The command lines.
@@ -177,8 +235,15 @@ def _add_stop(parser: argparse.ArgumentParser) -> None:
     _add_server(parser)
     parser.add_argument("--kill", action="store_true", help="end it when the time is over")
     parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="how long to wait for its end (30; with --kill 10)"
+        "--timeout", type=_seconds, metavar="SECONDS", help="how long to wait for its end (30; with --kill 10)"
     )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 <= seconds <= _LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds from 0 to {_LONGEST_SECONDS:.0f}")
+    return seconds
 
 
 def _add_publish(parser: argparse.ArgumentParser) -> None:

@@ -12,13 +12,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pages import page
 from running import Running, running
 
+from microsock import commands
+from microsock.adapters import control_client
+from microsock.adapters.peers import Peer
 from microsock.adapters.pidfile import read_pid_file
+from microsock.adapters.processes import begun
 from microsock.cli import main
 from microsock.commands import COMMANDS
 
@@ -32,7 +37,7 @@ app.ping()
 
 @app.get("/stuck")
 def stuck(request):
-    pathlib.Path("stuck").touch()
+    pathlib.Path(__file__).with_name("stuck").touch()
     while True:
         try:
             time.sleep(60)
@@ -138,6 +143,138 @@ def test_stop_kill_ends_what_does_not_end_by_itself(folder: Path, capsys: Printe
             assert "still runs; --kill ends it" in capsys.readouterr().err
             assert main(["stop", "--pid-file", "pid", "--timeout", "0.3", "--kill"]) == 0
         assert process.wait(10) == -signal.SIGKILL
+
+
+# Whose process it is.
+
+
+class Sent:
+    """Signals, in place of the kernel that would deliver them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.all: list[tuple[int, int]] = []
+        monkeypatch.setattr(signal, "pidfd_send_signal", lambda fd, signum: self.all.append((-fd, signum)))
+        self._kill = os.kill
+        monkeypatch.setattr(os, "kill", self.kill)
+
+    def kill(self, pid: int, signum: int) -> None:
+        if signum:
+            self.all.append((pid, signum))
+        else:
+            self._kill(pid, 0)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Sent:
+    return Sent(monkeypatch)
+
+
+@contextmanager
+def stranger(*, listens_at: str = "", answer: bytes = b"") -> Iterator[subprocess.Popen[bytes]]:
+    """A program that is no server, and may speak at a control socket."""
+    code = "import socket, sys\nsock = socket.socket(socket.AF_UNIX)\n"
+    if listens_at:
+        code += f"sock.bind({listens_at!r})\nsock.listen()\n"
+    code += "print(flush=True)\n"
+    if listens_at:
+        code += f"peer = sock.accept()[0]\npeer.recv(4096)\npeer.sendall({answer!r})\npeer.close()\n"
+    # It ends with its standard input: in some of these tests no signal reaches anybody.
+    command = [sys.executable, "-c", code + "sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+
+
+def test_a_pid_file_that_names_another_program_has_nobody_signalled(sent: Sent, capsys: Printed) -> None:
+    with stranger() as process:
+        for began in (f"{begun(process.pid)}", ""):
+            Path("pid").write_text(f"{process.pid}\n{began}\n")
+            for word in (["stop"], ["stop", "--kill", "--timeout", "0"], ["reload"]):
+                assert main([*word, "--pid-file", "pid"]) == 1
+                said = capsys.readouterr().err
+                assert f"pid is not believed: pid {process.pid} (" in said
+                assert "is no microsock server; nothing was signalled" in said
+    assert sent.all == []
+
+
+@pytest.mark.parametrize("text", ["1", "1 {}", "0", "-1", "4294967297", "1\n{}\n7"])
+def test_no_process_below_2_is_ever_signalled(text: str, sent: Sent, capsys: Printed) -> None:
+    Path("pid").write_text(text.format(begun(1)))
+    for word in (["stop"], ["stop", "--kill", "--timeout", "0"], ["reload"]):
+        assert main([*word, "--pid-file", "pid"]) == 1
+        assert capsys.readouterr().err.startswith("error: ")
+    assert sent.all == []
+
+
+def test_a_server_that_is_the_first_process_is_asked_and_not_signalled(
+    sent: Sent, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    Path("pid").write_text("1\n")
+    monkeypatch.setattr(commands, "why_no_server", lambda path, named: "")
+    with stranger(listens_at="pid.sock", answer=b'{"ok": true, "reloads": "it\\u001b does", "pid": 1}\n'):
+        assert main(["reload", "--pid-file", "pid"]) == 0
+        assert capsys.readouterr().out == "it\\x1b does\n"
+    Path("pid.sock").unlink()
+    monkeypatch.setattr(control_client, "peer_of", lambda sock: Peer(1, os.geteuid()))
+    with stranger(listens_at="pid.sock", answer=b'{"ok": true, "pid": 1}\n'):
+        assert main(["stop", "--pid-file", "pid", "--timeout", "0.05"]) == 1
+        assert "pid 1 was asked to stop and still runs; it is never killed" in capsys.readouterr().err
+    assert sent.all == []
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 1, 4242, "own", "its"])
+def test_who_listens_at_a_control_socket_and_is_no_server_is_not_killed(
+    pid: object, sent: Sent, capsys: Printed
+) -> None:
+    named = os.getppid() if pid == "own" else 7 if pid == "its" else pid
+    with stranger(listens_at="a.sock", answer=json.dumps({"ok": True, "pid": named}).encode() + b"\n") as process:
+        assert main(["stop", "--control", "a.sock", "--kill", "--timeout", "0"]) == 1
+        assert process.poll() is None
+    assert sent.all == []
+    assert "a.sock" in capsys.readouterr().err
+
+
+def test_a_server_whose_process_is_not_to_be_seen_has_ended_when_nobody_listens(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capsys: Printed
+) -> None:
+    monkeypatch.setattr(control_client, "peer_of", lambda sock: Peer(0, os.geteuid()))
+    assert main(["stop", "--control", "pid.sock"]) == 0
+    assert capsys.readouterr().out == "stopped the server at pid.sock\n"
+    assert server.process.wait(10) == 0
+
+
+def test_a_server_that_drains_already_can_still_be_killed(folder: Path) -> None:
+    for workers in ("1", "2"):
+        with running("--app-dir", str(folder), "--pid-file", str(folder / "pid"), "-w", workers, "shop") as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+                wait_for(Path("stuck"))
+                assert main(["stop", "--pid-file", "pid", "--timeout", "0.3"]) == 1
+                assert main(["stop", "--pid-file", "pid", "--timeout", "0.1", "--kill"]) == 0
+            assert server.process.wait(10) in (0, -signal.SIGKILL)
+        Path("stuck").unlink()
+        Path("pid").unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "1e9", "soon"])
+def test_a_time_that_cannot_be_waited_for_is_status_2(seconds: str, capsys: Printed) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["stop", f"--timeout={seconds}"])
+    assert left.value.code == 2
+
+
+def test_what_is_said_of_elsewhere_does_nothing_on_a_terminal(capsys: Printed) -> None:
+    assert main(["status", "--control", "\x1b[2J\n.sock"]) == 1
+    assert capsys.readouterr().err == "error: no server at \\x1b[2J\\n.sock (No such file or directory)\n"
+    line = b'{"ok": true, "status": {"topic": "\\u001b[2J", "\x9b": "\xc2\x9b\xe2\x80\xae"}}\n'.replace(
+        b'"\x9b"', b'"a"'
+    )
+    with stranger(listens_at="a.sock", answer=line):
+        assert main(["status", "--control", "a.sock"]) == 0
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"topic": "\x1b[2J", "a": "\x9b\u202e"}
+    assert out.replace("\n", "").isprintable()
 
 
 def wait_for(path: Path) -> None:

@@ -11,7 +11,6 @@ import errno
 import os
 import socket
 import stat
-import struct
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -21,6 +20,8 @@ from ..log import logger
 from ..server.loop import Loop
 from ..settings import Settings
 from .control_path import control_path
+from .mark import Mark
+from .peers import peer_of
 
 __all__ = ["Commands", "ControlServer", "open_control"]
 
@@ -30,8 +31,6 @@ _BATCH = 16
 _CHUNK = 1 << 16
 # Around a message: the command's own words. JSON may write a character as six.
 _ENVELOPE = 4096
-# pid, uid and gid, of unix(7).
-_CREDENTIALS = struct.Struct("3i")
 
 
 class Commands(Protocol):
@@ -71,6 +70,8 @@ class ControlServer:
         self._loop = loop
         self._peers: set[_Peer] = set()
         self._socket = _bound(path)
+        # So that ``stop`` knows the process from other programs, also when it listens for nothing else any more.
+        self._mark = Mark(self._socket)
         self._inode = _inode(path)
         self._pid = os.getpid()
         self._watch = loop.watch(self._socket.fileno(), self._accept)
@@ -81,6 +82,7 @@ class ControlServer:
         if self._socket.fileno() == -1:
             return
         self._watch.close()
+        self._mark.close()
         self._socket.close()
         for peer in list(self._peers):
             peer.close()
@@ -91,6 +93,7 @@ class ControlServer:
 
     def leave_to_parent(self) -> None:
         """In a forked worker: let go of what belongs to the parent, and touch neither its selector nor the file."""
+        self._mark.close()
         self._socket.close()
         for peer in self._peers:
             peer.socket.close()
@@ -327,7 +330,5 @@ def _inode(path: str) -> tuple[int, int] | None:
 
 
 def _is_allowed(sock: socket.socket) -> bool:
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True  # the file's mode is what keeps others out
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return _CREDENTIALS.unpack(credentials)[1] in (0, os.geteuid())
+    peer = peer_of(sock)
+    return peer is None or peer.is_trusted  # where the kernel does not tell, the file's mode keeps others out

@@ -1,7 +1,7 @@
 """Whether a port is free, and how to free it from a microsock server that was left behind. From no other program.
 
-A process that listens by microsock carries a mark that others of the same user can see and that ends with it: an empty
-file in memory with a name of ours. So no file has to be found, believed and tidied up.
+A process that listens by microsock carries a mark for each socket, which others of the same user can see and which ends
+with it (``mark``). So no file has to be found, believed and tidied up.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import os
 import signal
 import socket
 import time
-from pathlib import Path
 
 from ..errors import BadSetting, BindError
 from ..log import logger
-from .mark import MARK
+from .identity import sockets_served
 from .ports import Holder, Listening, listening_on
 from .processes import Handle, begun, command_of, handle_of, owner_of, parent_of
 
@@ -94,32 +93,23 @@ def _server_on(port: int, host: str) -> int | None:
         return None
     # The workers of a server leave with their parent.
     pid = min((pid for pid in pids if parent_of(pid) not in pids), default=min(pids))
-    reason = _reason_to_keep(pid, pids)
+    reason = _reason_to_keep(pid, pids, {each.inode for each in found})
     if reason:
         logger.warning("port %d is held by %s, %s: left alone", port, Holder(pid, command_of(pid)), reason)
         return None
     return pid
 
 
-def _reason_to_keep(pid: int, pids: set[int]) -> str:
+def _reason_to_keep(pid: int, pids: set[int], sockets: set[str]) -> str:
     if os.getpid() in pids or pid in _ancestors():
         return "to which this process belongs"
     if owner_of(pid) != os.geteuid():
         return "another user's"
-    if not _is_marked(pid):
+    if not sockets & (sockets_served(pid) or set()):
         return "which is no microsock server"
-    if begun(pid) > begun(os.getpid()):
+    if not 0 < begun(pid) <= begun(os.getpid()):
         return "which was started later than this process"
     return ""
-
-
-def _is_marked(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        for entry in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(OSError):
-                if str(entry.readlink()).startswith(f"/memfd:{MARK} "):
-                    return True
-    return False
 
 
 def _ancestors() -> set[int]:

@@ -6,6 +6,7 @@ Reads Linux's /proc; elsewhere, and of other users' processes, some of it stays 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -13,7 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["Handle", "begun", "command_of", "handle_of", "is_alive", "owner_of", "parent_of"]
+__all__ = ["MAX_PID", "Handle", "begun", "command_of", "handle_of", "is_alive", "owner_of", "parent_of"]
+
+MAX_PID = (1 << 31) - 1
+"""What a pid_t has room for. A number below 1 is no process: to signal it is to signal many (kill(2))."""
 
 _PROC = Path("/proc")
 _LONGEST_COMMAND = 120
@@ -31,7 +35,13 @@ class Handle:
         self._begun = begun(pid)
 
     def send(self, signum: int) -> None:
-        """Signal it. Raises ``ProcessLookupError`` if it has ended, ``PermissionError`` if it is somebody else's."""
+        """Signal it.
+
+        Raises ``ProcessLookupError`` if it has ended, ``PermissionError`` if it is somebody else's, or the first
+        process of the machine or container, which is never signalled: all others would end with it.
+        """
+        if self.pid <= 1:
+            raise PermissionError(errno.EPERM, f"pid {self.pid} is never signalled")
         if self._descriptor is not None:
             signal.pidfd_send_signal(self._descriptor, signum)
         elif self.ended(0):
@@ -59,6 +69,9 @@ def handle_of(pid: int) -> Iterator[Handle | None]:
 
     What is to be known of it must be asked inside of the block: only from there on its number is sure to mean it.
     """
+    if not 1 <= pid <= MAX_PID:
+        yield None
+        return
     try:
         descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else None
     except OSError:
@@ -75,6 +88,8 @@ def handle_of(pid: int) -> Iterator[Handle | None]:
 
 def is_alive(pid: int) -> bool:
     """Whether a process is there and has not ended; one that nobody has waited for yet has."""
+    if pid < 1:
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..adapters.mark import mark_as_server
+from ..adapters.mark import Mark
 from ..errors import BadSetting, BindError, PortInUseError, SetupError
 from ..log import logger
 from ..request import Address
@@ -45,7 +45,7 @@ class Bound:
         claim: the path of a Unix socket, for whoever must remove it.
     """
 
-    __slots__ = ("certificates", "claim", "sock")
+    __slots__ = ("_mark", "certificates", "claim", "sock")
 
     def __init__(
         self, sock: socket.socket, certificates: Certificates | None = None, claim: Claim | None = None
@@ -53,8 +53,8 @@ class Bound:
         self.sock = sock
         self.certificates = certificates
         self.claim = claim
-        # So that ``free_port_if_stuck`` knows us from other programs.
-        mark_as_server()
+        # So that ``free_port_if_stuck`` and ``stop`` know us from other programs.
+        self._mark = Mark(sock)
 
     @property
     def address(self) -> Address:
@@ -69,11 +69,16 @@ class Bound:
             return where
         return f"{'http' if self.certificates is None else 'https'}://{where}"
 
+    def serve(self) -> None:
+        """Say that this process is about to accept here; also by one that has inherited the socket."""
+        self._mark.renew(self.sock)
+
     def close(self) -> None:
         """Stop listening; a path is removed by the process that bound it, and only while it is still its own."""
         # First the path: a client that comes in between finds nothing, and not somebody who is just leaving.
         if self.claim is not None:
             self.claim.remove()
+        self._mark.close()
         self.sock.close()
 
 

@@ -77,6 +77,8 @@ class Listener:
         self._pausing = False
         self._pause_seconds = _FIRST_PAUSE
         self._last_log = -_LOG_SECONDS
+        for each in bound:
+            each.serve()
         self._watches = [loop.watch(each.sock.fileno(), functools.partial(self._accept_batch, each)) for each in bound]
         self._watch()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -13,9 +14,9 @@ import pytest
 
 from microsock import BadSetting, BindError, free_port_if_stuck, is_port_free
 from microsock.adapters import freeing
-from microsock.adapters.mark import mark_as_server
+from microsock.adapters.mark import Mark
 from microsock.adapters.ports import listening_on
-from microsock.adapters.processes import begun
+from microsock.adapters.processes import begun, is_alive
 
 pytestmark = pytest.mark.server
 
@@ -190,7 +191,7 @@ def test_whose_sockets_cannot_be_seen_is_told_by_the_user(
 
 def test_this_process_and_its_ancestors_are_never_ended(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as sock:
-        mark_as_server()
+        Mark(sock)
         assert not free_port_if_stuck(sock.getsockname()[1], kill=True)
     assert "to which this process belongs" in caplog.text
     child = "import sys, microsock; print(microsock.free_port_if_stuck({port}, timeout=1, kill=True), flush=True)"
@@ -204,9 +205,83 @@ def test_this_process_and_its_ancestors_are_never_ended(caplog: pytest.LogCaptur
     assert done.stdout.split()[:2] == ["False", "0"]
 
 
-def test_two_processes_that_share_the_socket_are_both_gone_in_the_end(later: None) -> None:
-    orphaning = server(first="import os; os.fork() or threading.Event().wait()", serve="input()")
-    with holder(orphaning) as (process, port):
-        assert free_port_if_stuck(port, timeout=20, kill=True)
+WORKERS = """
+import os, socket, threading
+from microsock.adapters.mark import Mark
+sock = socket.create_server(("127.0.0.1", 0))
+mark = Mark(sock)
+if os.fork():
+    print(sock.getsockname()[1], flush=True)
+else:
+    mark.renew(sock)  # as a worker does
+threading.Event().wait()
+"""
+
+
+def test_a_worker_of_a_server_that_was_killed_is_a_server_itself(later: None) -> None:
+    """It ends by itself within half a second, unless it is held: then it can be ended like any other."""
+    with holder(WORKERS) as (process, port):
+        process.kill()
         process.wait(20)
+        assert not is_port_free(port)
+        assert free_port_if_stuck(port, timeout=20)
     assert is_port_free(port)
+
+
+# Children, and programs that were servers once.
+
+ONCE = """
+import http.server
+with Server(App(), "127.0.0.1", 0) as server:
+    server.port
+"""
+CHILD = """
+import http.server, os
+parent = Server(App(), "127.0.0.1", 0)
+parent.port
+if os.fork():
+    os.wait()
+    os._exit(0)
+"""
+ANOTHER = """
+server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+print(server.server_port, os.getpid(), flush=True)
+server.serve_forever()
+"""
+
+
+@pytest.mark.parametrize("before", [ONCE, CHILD], ids=["a program that served once", "a server's forked child"])
+def test_who_serves_something_else_now_is_left_alone(
+    before: str, later: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    command = [sys.executable, "-c", "import os\nfrom microsock import App, Server\n" + before + ANOTHER]
+    with subprocess.Popen(command, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port, pid = map(int, process.stdout.readline().split())
+        try:
+            assert not free_port_if_stuck(port, timeout=0.5, kill=True)
+            assert "which is no microsock server: left alone" in caplog.text
+            assert is_alive(pid)
+        finally:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_forked_child_that_only_inherited_the_socket_is_left_alone(later: None) -> None:
+    """Where the child has not closed its copy the port stays taken; it is not a server all the same."""
+    forking = server(first="import os; child = os.fork() or threading.Event().wait(); print(child)", serve="input()")
+    with holder(forking) as (process, child):
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        try:
+            free_port_if_stuck(port, timeout=5, kill=True)
+            assert process.wait(20)
+            assert is_alive(child)
+        finally:
+            os.kill(child, signal.SIGKILL)
+
+
+def test_one_whose_beginning_is_not_known_is_left_alone(later: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with holder(server()) as (process, port):
+        monkeypatch.setattr(freeing, "begun", lambda pid: 0)
+        assert not free_port_if_stuck(port, timeout=0.2, kill=True)
+        assert process.poll() is None
