@@ -56,6 +56,7 @@ FLOORS = [
         "status",
         "prometheus",
         "status_html",
+        "loopback",
         "status_page",
         "tally",
     },

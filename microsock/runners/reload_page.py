@@ -10,12 +10,15 @@ from secrets import token_hex
 
 from ..app import App
 from ..eventstream import EventStream
+from ..loopback import why_not_local
 from ..request import Request
 from ..response import Response
 
 __all__ = ["error_app"]
 
 _EVENTS = "/_microsock/reload/"
+
+_ELSEWHERE = "The app does not start; the terminal of the server says why"
 
 # The stream ends with the process that serves this page. The next one has the same listening socket, so the page is
 # asked for again at once and answered as soon as there is an app to answer. A form is not sent twice. Each process
@@ -53,6 +56,9 @@ new EventSource("{events}").onerror = function () {{
 def error_app(title: str, details: str) -> App:
     """An app that answers everything with status 500 and this error, as a page to a browser and as text to others.
 
+    Source lines and messages of errors hold passwords and keys. So the error is for this machine alone, as
+    ``why_not_local`` says; others are told where to read it.
+
     Args:
         title: one line.
         details: the traceback, where there is one.
@@ -66,11 +72,14 @@ def error_app(title: str, details: str) -> App:
 
     @app.route(None, "*")
     def failed(request: Request) -> Response:
+        reason = why_not_local(request)
+        shown = (_ELSEWHERE, f"It is not shown here: {reason}.") if reason else (title, details)
         if "text/html" not in request.headers.get("Accept", ""):
-            body, kind = f"{title}\n{details}\n", "text/plain; charset=utf-8"
+            body, kind = "".join(f"{text}\n" for text in shown), "text/plain; charset=utf-8"
         else:
             again = "true" if request.method == "GET" else "false"
-            body = _PAGE.format(title=escape(title), details=escape(details), events=own_events, again=again)
+            top, rest = map(escape, shown)
+            body = _PAGE.format(title=top, details=rest, events=own_events, again=again)
             kind = "text/html; charset=utf-8"
         return Response(body, 500, {"Cache-Control": "no-store"}, content_type=kind)
 
