@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..request import parse_json
+from ..json_codec import parse_json
 
 __all__ = ["count_in", "printable", "read_object", "text_in"]
 
