@@ -11,14 +11,14 @@ from typing import Protocol
 
 from .errors import HTTPError, Overloaded
 from .eventstream import CONTENT_TYPE, EventStream
-from .log import logger
+from .failures import log_failure, reraise_if_fatal
 from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
 from .site import Call, Site
 from .slow_reader import Outlet
-from .streaming import Body, Cut, Producer
+from .streaming import Body, Cut, Producer, Returned
 from .tally import Cell
 
 __all__ = ["Answer"]
@@ -152,7 +152,7 @@ class Answer:
     def _made_body(self, response: Response) -> Body:
         assert response.stream is not None
         if not isinstance(response.stream, EventStream):
-            return Producer(response.stream, self._site, self._talk.moved)
+            return Producer(response.stream, self._site, self._talk.moved, self._handler_name())
         if self._http.bodyless(response.status):
             return Producer((), self._site, self._talk.moved)
         from .following import Following  # loaded in time, see ``server.spare``
@@ -162,16 +162,31 @@ class Answer:
 
     def pull(self) -> bool:
         """Take the next piece of a streamed body; tells whether to call again while there is room."""
-        if self._body is None:
+        body = self._body
+        if body is None:
             return False
         try:
-            piece = self._body.pull()
-            return piece != b"" and self._send_piece(self._body, piece)
+            piece = body.pull()
+            if piece != b"" and self._send_piece(body, piece):
+                return True
         except Cut:
             self._break_off()
-        except Exception as error:
+        except Returned as returned:
+            self._answer_with(returned.value)
+        except BaseException as error:
+            reraise_if_fatal(error)
             self._fail(error)
-        return False
+        # Another body may stand in its place by now, which has more already.
+        return self._body is not None and self._body is not body
+
+    def _answer_with(self, value: object) -> None:
+        # A generator that has only waited is done, and no head is out yet.
+        head, self._head = self._head, None
+        self._close_body()
+        if isinstance(value, Pending):
+            self.respond(value)
+        else:
+            self.respond(self._site.app.complete(self.request, value, self._handler_name(), head))
 
     def _send_piece(self, body: Body, piece: bytes | None) -> bool:
         # The head goes out behind the first pull, so that an error before it is still a 500.
@@ -223,10 +238,10 @@ class Answer:
         self._http.abandon()
         self._end()
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._head = None
         if self._status:
-            logger.error("error in the streamed body of handler %r", self._handler_name(), exc_info=error)
+            log_failure(error, "error in the streamed body of handler %r", self._handler_name())
             self._break_off()
             return
         self._close_body()
@@ -234,7 +249,7 @@ class Answer:
             self._failed = True
             self.respond(self._site.app.complete(self.request, error, self._handler_name()))
         else:
-            logger.error("error in the streamed body of an error handler", exc_info=error)
+            log_failure(error, "error in the streamed body of an error handler")
             self.respond(Response("500 Internal Server Error\n", 500, None, "text/plain; charset=utf-8"))
 
     def _close_body(self) -> None:
@@ -244,8 +259,9 @@ class Answer:
                 self._site.tally.closed(Cell.EVENT_STREAMS)
             try:
                 body.close()
-            except Exception:
-                logger.exception("error while closing the streamed body of handler %r", self._handler_name())
+            except BaseException as error:
+                reraise_if_fatal(error)
+                log_failure(error, "error while closing the streamed body of handler %r", self._handler_name())
 
     # The end.
 

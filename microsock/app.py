@@ -16,7 +16,7 @@ from .messages import Sendable, encode_message
 from .rates import parse_rate
 from .registry import Registry
 from .request import Request
-from .response import Pending, Response, redirect, to_response
+from .response import Pending, Response, completed, redirect, to_response
 from .routing import Kind, Match
 from .settings import checked
 from .startup import uncollected
@@ -273,7 +273,7 @@ class App(Registry):
             else:
                 value = route.handler(request)
             return value if isinstance(value, (Response, Pending)) else to_response(value, route.name)
-        except Exception as error:
+        except BaseException as error:
             return self._hooks.failed(request, error)
 
     def call_later(self, request: Request, match: Match) -> Callable[[], object]:
@@ -282,13 +282,16 @@ class App(Registry):
         request.params = match.params
         return partial(match.route.handler, request, **match.params)
 
-    def complete(self, request: Request, value: object, name: str) -> Response:
-        """The answer to what the handler ``name`` gave later: anything it may return, or an exception."""
+    def complete(self, request: Request, value: object, name: str, head: Response | None = None) -> Response:
+        """The answer to what the handler ``name`` gave later: anything it may return, or an exception.
+
+        ``head`` is what stood for it until then: see ``response.completed``.
+        """
         try:
-            if isinstance(value, Exception):
+            if isinstance(value, BaseException):
                 raise value
-            return to_response(value, name)
-        except Exception as error:
+            return to_response(value, name) if head is None else completed(head, value, name)
+        except BaseException as error:
             return self._hooks.failed(request, error)
 
     def refuse(self, request: Request, error: HTTPError) -> Response:

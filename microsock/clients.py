@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from .errors import HTTPError
-from .log import logger
+from .failures import log_failure, reraise_if_fatal
 from .request import NOBODY, Address, Request
 from .response import Response
 from .signatures import handler_name
@@ -216,5 +216,6 @@ def _text(words: str) -> Response:
 def _tell(handler: Callable[[Client], Any], client: Client) -> None:
     try:
         handler(client)
-    except Exception:
-        logger.exception("@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])
+    except BaseException as error:
+        reraise_if_fatal(error)
+        log_failure(error, "@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])

@@ -6,14 +6,14 @@ and no selector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from .errors import Overloaded, WebSocketClosed
+from .failures import log_failure, reraise_if_fatal
 from .history import Record
 from .limits import Allowance
-from .log import logger
 from .messages import encode_message
 from .protocol.events import CloseReceived, Event, MessageReceived
 from .protocol.frames import Frames
@@ -96,7 +96,16 @@ class Conversation:
         if self._route.hooks.open is not None:
             self._run(False, self._route.hooks.open, self.socket, **self._request.params)
         if self._route.is_generator and self.close_code is None:
+            self._start_script()
+
+    def _start_script(self) -> None:
+        try:
             generator = self._route.handler(self.socket, **self._request.params)
+            if not isinstance(generator, Generator):
+                raise TypeError(f"handler {self._route.name!r} wraps a generator function, and gave {generator!r:.60}")
+        except BaseException as error:
+            self._raised(error)
+        else:
             self.script = Script(self._site, self, generator, self._route.name)
             self.script.start()
 
@@ -165,7 +174,7 @@ class Conversation:
             return
         if self.close_code is not None:
             by_peer = self.over is not None and self.over.by_peer
-            raise WebSocketClosed(self.close_code, "the WebSocket is closed", by_peer=by_peer)
+            raise WebSocketClosed(self.close_code, "the WebSocket is closed", by_peer, websocket_id=self.id)
         self._send(data)
 
     def ping(self, payload: bytes) -> None:
@@ -293,28 +302,41 @@ class Conversation:
             value = function(*arguments, **params)
             if replies and value is not None and self.close_code is None:
                 self._send(encode_message(value))
-        except WebSocketClosed:
-            pass  # the handler sent after the end: for a handler that is the end
-        except Exception as error:
-            self._failed(error)
+        except BaseException as error:
+            self._raised(error)
         finally:
             self.running = running
 
-    def script_ended(self, error: Exception | None) -> None:
-        """The generator has returned, or raised."""
+    def script_ended(self, error: BaseException | None, value: object = None) -> None:
+        """The generator has returned a value, which is its last message, or raised."""
         if error is not None:
-            self._failed(error)
-        else:
-            self.end(1000, "")
+            self._raised(error)
+        elif value is not None:
+            self._run(True, _outcome, value, None)
+        self.end(1000, "")
 
-    def _failed(self, error: Exception) -> None:
-        logger.error("error in WebSocket handler %r", self._route.name, exc_info=error)
+    def _raised(self, error: BaseException) -> None:
+        reraise_if_fatal(error)
+        if not self._is_own_end(error):
+            self._failed(error)
+
+    def _is_own_end(self, error: BaseException) -> bool:
+        # For a handler the end of its own WebSocket is a normal end; that of another one is an error as any other.
+        if not issubclass(type(error), WebSocketClosed):
+            return False
+        whose: str | None = error.websocket_id  # type: ignore[attr-defined]
+        return whose == self.id or (whose is None and self.close_code is not None)
+
+    def _failed(self, error: BaseException) -> None:
+        log_failure(error, "error in WebSocket handler %r", self._route.name)
         keep = False
         if self._route.hooks.error is not None:
             try:
                 keep = self._route.hooks.error(self.socket, error) is True
-            except Exception:
-                logger.exception("error in on_error of WebSocket handler %r", self._route.name)
+            except BaseException as another:
+                reraise_if_fatal(another)
+                if not self._is_own_end(another):
+                    log_failure(another, "error in on_error of WebSocket handler %r", self._route.name)
         if not keep or self._route.is_generator:
             self.end(_INTERNAL, "internal error")
 

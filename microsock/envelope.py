@@ -30,8 +30,8 @@ __all__ = [
     "CLOSE", "HISTORY", "JOIN", "KEEP", "LEAD", "LEADS", "LEADS_NOT", "MAX_COUNTS_BYTES", "MAX_MESSAGE_BYTES", "MORE",
     "OFFER", "PUBLISH", "RECORD", "SUBSCRIBERS", "WELCOME", "Closing", "Content", "checked_size", "close_message",
     "content_about", "history_message", "join_message", "keep_message", "more_message", "number_of", "offer_message",
-    "publish_message", "read_close", "read_content", "read_history", "read_join", "read_keep", "read_more", "read_record", "read_subscribers",
-    "record_message", "subscribers_message",
+    "publish_message", "read_close", "read_content", "read_history", "read_join", "read_keep", "read_more",
+    "read_record", "read_subscribers", "record_message", "subscribers_message",
 ]  # fmt: skip
 
 PUBLISH, OFFER, RECORD, HISTORY, MORE, WELCOME = b"P", b"O", b"R", b"H", b"M", b"W"

@@ -24,6 +24,7 @@ __all__ = [
     "RemoteProtocolError",
     "SetupError",
     "WebSocketClosed",
+    "is_error_status",
     "reason_phrase",
 ]
 
@@ -108,6 +109,11 @@ _PHRASES = {
 def reason_phrase(status: int) -> str:
     """The registered phrase of a status, or ``Unknown`` where none is registered (RFC 9110 section 15)."""
     return _PHRASES.get(status, "Unknown")
+
+
+def is_error_status(status: object) -> bool:
+    """Whether a request can be answered with it as with an error: an int from 400 to 599."""
+    return isinstance(status, int) and not isinstance(status, bool) and 400 <= status <= 599
 
 
 class MicrosockError(Exception):
@@ -199,13 +205,18 @@ class WebSocketClosed(MicrosockError):
         code: the close code (RFC 6455 section 7.4); 1006 when the peer left without a Close frame.
         reason: the text that came with it, often empty.
         by_peer: whether the peer closed first.
+        websocket_id: the ``id`` of the WebSocket that is closed; None where a program has made this error itself.
     """
 
-    def __init__(self, code: int, reason: str = "", by_peer: bool = True) -> None:
+    websocket_id: str | None = None
+
+    def __init__(self, code: int, reason: str = "", by_peer: bool = True, *, websocket_id: str | None = None) -> None:
         super().__init__(f"{code} {reason}".rstrip())
         self.code = code
         self.reason = reason
         self.by_peer = by_peer
+        if websocket_id is not None:
+            self.websocket_id = websocket_id
 
 
 class Overloaded(MicrosockError):

@@ -372,11 +372,9 @@ class Exchange:
             check_handshake(request)
             check_origin(request, route.origins)
             extra = route.admit(request)
-        except HTTPError as error:
-            if isinstance(error, OriginRefused):
+        except BaseException as error:
+            if type(error) is OriginRefused:
                 self._site.proxies.origin_refused(request)
-            answer.respond(self._app.refuse(request, error))
-        except Exception as error:
             answer.respond(self._app.complete(request, error, route.name))
         else:
             self._accept(answer, route, extra)

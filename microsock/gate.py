@@ -11,6 +11,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from .errors import HTTPError
+from .failures import reraise_if_fatal
 from .limits import Verdict, client_of, limit_lines
 from .rates import Rate
 from .request import Request
@@ -33,7 +34,7 @@ class Permit(NamedTuple):
         lines: header lines for the answer, whatever it is.
     """
 
-    error: Exception | None
+    error: BaseException | None
     lines: list[tuple[str, str]]
 
 
@@ -114,7 +115,8 @@ class _Asking:
                 if not self._take(meter, verdict):
                     return self._refused(verdict)
             return self._permit(self._gate.judge(request, self._route))
-        except Exception as error:  # a key function's own
+        except BaseException as error:  # a key function's own
+            reraise_if_fatal(error)
             return self._permit(error)
 
     def _later(self, verdict: Verdict) -> None:
@@ -134,7 +136,7 @@ class _Asking:
         self._gate.site.tally.add(Cell.RATE_LIMITED)
         return self._permit(HTTPError(429, headers=retry))
 
-    def _permit(self, error: Exception | None) -> Permit:
+    def _permit(self, error: BaseException | None) -> Permit:
         return Permit(error, limit_lines(self._told) if self._told else [])
 
 

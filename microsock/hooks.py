@@ -6,10 +6,10 @@ Whatever goes wrong in here still ends in an answer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
-from .errors import HTTPError, SetupError, reason_phrase
-from .log import logger
+from .errors import HTTPError, SetupError, is_error_status, reason_phrase
+from .failures import log_failure, reraise_if_fatal
 from .request import Request
 from .response import Response, close_stream, to_response
 from .signatures import check_call, handler_name
@@ -49,18 +49,24 @@ class Hooks:
             )
         table[key] = handler
 
-    def failed(self, request: Request, error: Exception) -> Response:
-        """The answer to an error, by the error handler for it or plain. Logs what is the server's fault."""
-        shown = error if isinstance(error, HTTPError) else _internal(error)
+    def failed(self, request: Request, error: BaseException) -> Response:
+        """The answer to an error, by the error handler for it or plain. Logs what is the server's fault.
+
+        Raises what is not to end in an answer: see ``failures.reraise_if_fatal``.
+        """
+        reraise_if_fatal(error)
+        shown = _shown(error)
         try:
             response = self._handled(request, error, shown)
-        except HTTPError as another:
-            response = _plain(another)
-        except Exception:
-            logger.exception("the error handler for %s raised", _line(request))
-            response = _plain(shown)
+        except BaseException as another:
+            reraise_if_fatal(another)
+            if _is_answer(another):
+                response = _plain(another)
+            else:
+                log_failure(another, "the error handler for %s raised", _line(request))
+                response = _plain(shown)
         if error is not shown and response.status >= 500:
-            logger.error("%s failed", _line(request), exc_info=error)
+            log_failure(error, "%s failed", _line(request))
         return response
 
     def finish(self, request: Request, response: Response) -> Response:
@@ -70,11 +76,12 @@ class Hooks:
                 value = hook(request, response)
                 if value is not None:
                     response = _replaced(response, value, handler_name(hook))
-            except Exception as error:
-                close_stream(response.stream)
-                if isinstance(error, HTTPError):
+            except BaseException as error:
+                reraise_if_fatal(error)
+                _close_quietly(response, hook)
+                if _is_answer(error):
                     return _plain(error)
-                logger.exception("on_response %r raised for %s", handler_name(hook), _line(request))
+                log_failure(error, "on_response %r raised for %s", handler_name(hook), _line(request))
                 return _plain(HTTPError(500))
         return response
 
@@ -83,8 +90,9 @@ class Hooks:
         for function in self.stop:
             try:
                 function()
-            except Exception:
-                logger.exception("on_stop %r raised", handler_name(function))
+            except BaseException as error:
+                reraise_if_fatal(error)
+                log_failure(error, "on_stop %r raised", handler_name(function))
 
     def _table(self, key: object) -> dict[Any, AnyCallable]:
         if key is None:
@@ -95,7 +103,7 @@ class Hooks:
             return self._by_status
         raise SetupError(f"@app.error takes a status from 400 to 599, an Exception class or nothing, not {key!r}")
 
-    def _handled(self, request: Request, error: Exception, shown: HTTPError) -> Response:
+    def _handled(self, request: Request, error: BaseException, shown: HTTPError) -> Response:
         handler, given = self._find(error, shown)
         if handler is None:
             return _default(shown)
@@ -108,7 +116,7 @@ class Hooks:
             response.headers.add(name, text)
         return response
 
-    def _find(self, error: Exception, shown: HTTPError) -> tuple[AnyCallable | None, Exception]:
+    def _find(self, error: BaseException, shown: HTTPError) -> tuple[AnyCallable | None, BaseException]:
         # An HTTPError is told by its status first. Any other exception is told by its class first; the handler for
         # 500 and the one for all get an HTTPError, whose cause it is.
         classes = type(error).__mro__
@@ -119,10 +127,25 @@ class Hooks:
         return by_status or self._for_all.get(None), shown
 
 
-def _internal(error: Exception) -> HTTPError:
+def _is_answer(error: BaseException) -> TypeGuard[HTTPError]:
+    # By its type: an exception's own __class__ may raise. One whose class does not call our __init__ has no status.
+    return issubclass(type(error), HTTPError) and is_error_status(getattr(error, "status", None))
+
+
+def _shown(error: BaseException) -> HTTPError:
+    if _is_answer(error):
+        return error
     shown = HTTPError(500)
     shown.__cause__ = error
     return shown
+
+
+def _close_quietly(response: Response, hook: AnyCallable) -> None:
+    try:
+        close_stream(response.stream)
+    except BaseException as error:
+        reraise_if_fatal(error)
+        log_failure(error, "error while closing the streamed body behind on_response %r", handler_name(hook))
 
 
 def _default(error: HTTPError) -> Response:

@@ -13,7 +13,7 @@ from .errors import HTTPError, reason_phrase
 from .headers import HeaderSource, MutableHeaders, is_token
 from .json_codec import encode_json
 
-__all__ = ["Followed", "Pending", "Response", "abort", "redirect", "to_response"]
+__all__ = ["Followed", "Pending", "Response", "abort", "completed", "redirect", "to_response"]
 
 _HTML = "text/html; charset=utf-8"
 _BYTES = "application/octet-stream"
@@ -318,6 +318,22 @@ def to_response(value: Any, handler: str) -> Response:
 def _unsendable(error: TypeError | ValueError, handler: str) -> Exception:
     kind = TypeError if isinstance(error, TypeError) else ValueError
     return kind(f"handler {handler!r} returned what cannot be sent: {error}")
+
+
+def completed(head: Response, value: Any, handler: str) -> Response:
+    """What a generator returned that stood as the stream of ``head``, in its place.
+
+    A tuple or Response decides for itself; a body alone has the status and Content-Type of ``head``. Lines of
+    ``head`` that are not there are added. Raises as ``to_response``.
+    """
+    response = to_response(value, handler)
+    if not isinstance(value, (tuple, Response)):
+        response.status = head.status
+        if "Content-Type" in head.headers:
+            response.headers["Content-Type"] = head.headers["Content-Type"]
+    for name, text in [line for line in head.headers.items() if line[0] not in response.headers]:
+        response.headers.add(name, text)
+    return response
 
 
 def _from_tuple(value: tuple[Any, ...], handler: str) -> Response:

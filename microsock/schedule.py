@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from .failures import reraise_if_fatal
 from .jobs import Job
 
 __all__ = ["Schedule", "Timer"]
@@ -28,7 +29,7 @@ class Schedule:
     Args:
         now: seconds on the timers' clock.
         call_at: promises a call.
-        failed: told of a job that raised, while that exception is handled.
+        failed: told of a job that raised, and what.
         epoch: since when the turns of a job for one worker of all are counted, so that they fall on the same times in
             all of them; None: since each was registered.
         leads: whether this worker is the one, for what is due then.
@@ -38,7 +39,7 @@ class Schedule:
         self,
         now: Callable[[], float],
         call_at: Callable[[float, Callable[[], None]], Timer],
-        failed: Callable[[Job], None],
+        failed: Callable[[Job, BaseException], None],
         *,
         epoch: float | None = None,
         leads: Callable[[float], bool] = lambda due: True,
@@ -80,7 +81,7 @@ class Schedule:
             self._timers[key] = self._call_at(when, partial(self._come_again, key, job, when))
 
     def _come_again(self, key: object, job: Job, when: float) -> None:
-        # Promised before it runs, so that a job that raises what is no Exception still comes again. Counted from
+        # Promised before it runs, so that a job that stops the server comes again where that goes on. Counted from
         # when it was due, not from when it ran, so that it does not drift; turns that were missed are passed over.
         late = max(0.0, self._now() - when)
         self._repeat(key, job, when + job.seconds * (1 + math.floor(late / job.seconds)))
@@ -90,5 +91,6 @@ class Schedule:
     def _run(self, job: Job) -> None:
         try:
             job.function()
-        except Exception:
-            self._failed(job)
+        except BaseException as error:
+            reraise_if_fatal(error)
+            self._failed(job, error)

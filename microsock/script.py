@@ -10,7 +10,9 @@ from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any, Protocol
 
+from .cleanup import Cleanup
 from .errors import Overloaded, WebSocketClosed
+from .failures import reraise_if_fatal
 from .protocol.events import CloseReceived
 from .site import Call, Site, Timer
 from .waits import Blocking, Flushed, Receive, Sleep, Wait, expect_wait
@@ -31,6 +33,8 @@ class Talk(Protocol):
 
     running: bool
     """Whether the handler runs right now."""
+    id: str
+    """The WebSocket's."""
 
     @property
     def queued_bytes(self) -> int:
@@ -50,26 +54,25 @@ class Talk(Protocol):
     def read_on(self) -> None:
         """There is room for messages again, and some may be here unparsed."""
 
-    def script_ended(self, error: Exception | None) -> None:
-        """The generator has returned, or raised."""
+    def script_ended(self, error: BaseException | None, value: object = None) -> None:
+        """The generator has returned a value, or raised."""
 
 
 class Script:
     """Drives one generator. Call ``start`` once; then tell it what happens."""
 
-    __slots__ = ("_call", "_generator", "_inbox", "_inbox_size", "_name", "_site", "_talk", "_timer", "_told", "_wait")
+    __slots__ = ("_call", "_generator", "_inbox", "_inbox_size", "_name", "_site", "_talk", "_timer", "_wait")
 
-    def __init__(self, site: Site, talk: Talk, generator: Generator[Wait, Any, None], name: str) -> None:
+    def __init__(self, site: Site, talk: Talk, generator: Generator[Wait, Any, Any], name: str) -> None:
         self._site = site
         self._talk = talk
-        self._generator: Generator[Wait, Any, None] | None = generator
+        self._generator: Generator[Wait, Any, Any] | None = generator
         self._name = name
         self._wait: Wait | None = None
         self._timer: Timer | None = None
         self._call: Call | None = None
         self._inbox: deque[str | bytes] = deque()
         self._inbox_size = 0
-        self._told = False  # that it is over
 
     def start(self) -> None:
         """Run up to the first wait."""
@@ -109,7 +112,7 @@ class Script:
             self._unpark(None)
         else:
             self._stop_waiting()
-            self._go_on(self._refuse_to_wait(self._generator))
+            self._clean_up(self._generator)
 
     def clear(self) -> None:
         """Forget what came and is not read yet."""
@@ -131,20 +134,24 @@ class Script:
         self._talk.running = True
         try:
             wait = resume()
-        except (StopIteration, WebSocketClosed):
-            self._finish(None)
-        except Exception as error:
+        except StopIteration as returned:
+            self._finish(None, returned.value)
+        except BaseException as error:
+            reraise_if_fatal(error)
             self._finish(error)
         else:
             return self._after(wait)
         finally:
             self._talk.running = False
+            # An error that is thrown has a traceback, which holds this frame and those that called it. Held by one of
+            # them, it would be part of a cycle.
+            del resume
         return None
 
-    def _finish(self, error: Exception | None) -> None:
+    def _finish(self, error: BaseException | None, value: object = None) -> None:
         self._generator = None
         self.clear()
-        self._talk.script_ended(error)
+        self._talk.script_ended(error, value)
 
     def _after(self, wait: Wait) -> Resume | None:
         generator = self._generator
@@ -161,7 +168,8 @@ class Script:
         if self._is_worth_going_on(wait):
             return partial(generator.send, None)
         if self._talk.over is not None or (isinstance(wait, Receive) and self._talk.close_code is not None):
-            return self._refuse_to_wait(generator)
+            self._clean_up(generator)
+            return None
         if isinstance(wait, Flushed) and not self._talk.queued_bytes:
             return partial(generator.send, None)
         return self._park(wait, generator)
@@ -172,7 +180,7 @@ class Script:
 
     # Waits.
 
-    def _park(self, wait: Wait, generator: Generator[Wait, Any, None]) -> Resume | None:
+    def _park(self, wait: Wait, generator: Generator[Wait, Any, Any]) -> Resume | None:
         now = self._site.now()
         if isinstance(wait, Blocking):
             try:
@@ -194,18 +202,24 @@ class Script:
             self._go_on(partial(self._generator.send, value))
 
     def _throw(self, error: Exception) -> None:
-        if self._generator is not None:
-            self._stop_waiting()
-            self._go_on(partial(self._generator.throw, error))
+        try:
+            if self._generator is not None:
+                self._stop_waiting()
+                self._go_on(partial(self._generator.throw, error))
+        finally:
+            del error  # as in _step
 
     def _time_out(self) -> None:
         self._throw(TimeoutError("no message in time"))
 
     def _answered(self, value: object, error: Exception | None) -> None:
-        if error is None:
-            self._unpark(value)
-        else:
-            self._throw(error)
+        try:
+            if error is None:
+                self._unpark(value)
+            else:
+                self._throw(error)
+        finally:
+            del error  # as in _step
 
     def _stop_waiting(self) -> None:
         waits = (self._timer, self._call)
@@ -214,20 +228,13 @@ class Script:
             if wait is not None:
                 wait.cancel()
 
-    def _refuse_to_wait(self, generator: Generator[Wait, Any, None]) -> Resume | None:
-        # Told once that it is over; one that catches it and waits again is closed.
-        if self._told:
-            self._close(generator)
-            return None
-        self._told = True
-        over = self._talk.over
-        code = self._talk.close_code or 1006
-        reason = over.reason if over is not None else ""
-        return partial(generator.throw, WebSocketClosed(code, reason, over is not None and over.by_peer))
+    # The end.
 
-    def _close(self, generator: Generator[Wait, Any, None]) -> None:
+    def _clean_up(self, generator: Generator[Wait, Any, Any]) -> None:
+        # From here on it runs without us; what it may still read goes along.
+        over, code = self._talk.over, self._talk.close_code or 1006
+        reason, by_peer = ("", False) if over is None else (over.reason, over.by_peer)
         self._generator = None
-        try:
-            generator.close()
-        except Exception as error:
-            self._talk.script_ended(error)
+        inbox, self._inbox, self._inbox_size = self._inbox, deque(), 0
+        cleanup = Cleanup(self._site, generator, self._name, self._talk.script_ended, inbox)
+        cleanup.run(WebSocketClosed(code, reason, by_peer, websocket_id=self._talk.id))

@@ -6,13 +6,13 @@ Knows functions, methods, partials and objects with ``__call__``; knows nothing 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from types import FunctionType
+from collections.abc import Callable, Generator, Iterable
+from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
 
 from .errors import BadRule, SetupError
 
-__all__ = ["check_call", "checked_blocking", "handler_name", "is_generator", "parameter_type"]
+__all__ = ["check_call", "checked_blocking", "handler_name", "has_own_yield", "is_generator", "parameter_type"]
 
 if TYPE_CHECKING:
     import inspect
@@ -67,6 +67,18 @@ def is_generator(handler: AnyCallable) -> bool:
     import inspect
 
     return inspect.isgeneratorfunction(_innermost(handler))
+
+
+def has_own_yield(generator: Generator[Any, Any, Any]) -> bool:
+    """Whether a generator's code has a ``yield`` beside its ``yield from``s; True where that cannot be seen."""
+    code = getattr(generator, "gi_code", None)
+    if not isinstance(code, CodeType):
+        return True
+    from opcode import opmap  # loaded in time, see ``server.spare``
+
+    # Each `yield from` yields in one place, behind one opcode of its own.
+    codes = code.co_code[::2]
+    return codes.count(opmap["YIELD_VALUE"]) > codes.count(opmap["GET_YIELD_FROM_ITER"])
 
 
 def checked_blocking(blocking: bool, handler: AnyCallable) -> bool:

@@ -14,6 +14,7 @@ from .app import App, Attached
 from .board import Board, private_board
 from .bus import Bus, LocalBus
 from .clients import ClientTable
+from .failures import log_failure
 from .history import Record
 from .jobs import Job
 from .log import logger
@@ -28,6 +29,7 @@ from .topics import Topics
 from .websocket import WebSocket
 
 if TYPE_CHECKING:
+    from .cleanup import Cleanup
     from .conversation import Conversation
     from .gate import Gate
     from .limits import Store
@@ -185,6 +187,10 @@ class Site:
         """Whether another serves in our place whatever comes, and keeps our clients connected."""
         self.reader_grace = 1.0
         """How many seconds a peer may take nothing of a queue past ``max_queued_bytes`` before it is a slow reader."""
+        self.cleanups: dict[Cleanup, None] = {}
+        """Generator handlers that still wait after their peers have gone."""
+        self.on_cleaned_up: Callable[[], None] | None = None
+        """Called when one of them has come to its end."""
         self.count_request: Callable[[], None] | None = None
         """Called for each request, where they are counted (``max_requests``)."""
         self.topics: Topics[Follower] = Topics()
@@ -214,6 +220,8 @@ class Site:
     def stop(self) -> None:
         """Stop jobs and blocking calls, run the app's stop hooks and let go of it."""
         self._schedule.stop()
+        for cleanup in list(self.cleanups):
+            cleanup.cut()
         self.executor.stop()
         self.app.gates.remove(self.set_gate)
         if not self.succeeded:
@@ -284,6 +292,12 @@ class Site:
             self.tally.closed(Cell.WEBSOCKETS)
         self.topics.discard(conversation)
 
+    def cleaned_up(self, cleanup: Cleanup) -> None:
+        """Forget a generator that has come to its end."""
+        self.cleanups.pop(cleanup, None)
+        if self.on_cleaned_up is not None:
+            self.on_cleaned_up()
+
     @property
     def dropped(self) -> int:
         """Pushed messages that slow readers did not get (``slow_reader="drop"``)."""
@@ -294,9 +308,10 @@ class Site:
         self.tally.add(Cell.DROPPED)
 
     def websockets(self) -> list[WebSocket]:
-        """The open WebSockets, oldest first."""
+        """The open WebSockets, oldest first; none that is closing."""
         # Copied in one go, since another thread may ask.
-        return [conversation.socket for conversation in list(self._conversations)]
+        sockets = [conversation.socket for conversation in list(self._conversations)]
+        return [socket for socket in sockets if socket.close_code is None]
 
     def follow(self, topic: str, follower: Follower) -> Record | None:
         """Put a follower on a topic; gives what a new one is to be sent at once."""
@@ -354,5 +369,5 @@ class Site:
         for member in self.topics.members(topic):
             member.end(code, reason)
 
-    def _job_failed(self, job: Job) -> None:
-        logger.exception("error in job %r", job.name)
+    def _job_failed(self, job: Job, error: BaseException) -> None:
+        log_failure(error, "error in job %r", job.name)

@@ -13,15 +13,25 @@ from typing import Any, NoReturn, Protocol
 
 from .errors import Overloaded
 from .eventstream import CONTENT_TYPE, HEADERS, Event
+from .failures import log_failure
 from .response import close_stream
+from .signatures import has_own_yield
 from .site import Call, Site, Timer
 from .waits import Blocking, Sleep, Wait
 
-__all__ = ["Body", "BodyStream", "Cut", "Producer"]
+__all__ = ["Body", "BodyStream", "Cut", "Producer", "Returned"]
 
 
 class Cut(Exception):
     """Raised by ``Body.pull``: the answer ends here, without its last chunk, and the handler is not to blame."""
+
+
+class Returned(Exception):
+    """Raised by ``Body.pull``: there are no pieces; the generator has waited at most, and ``value`` is its answer."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__()
+        self.value = value
 
 
 class Body(Protocol):
@@ -44,7 +54,7 @@ class Body(Protocol):
     def pull(self) -> bytes | None:
         """The next piece, never more than there is; ``b""`` where there is none yet, None at the end.
 
-        Raises what the producer raises, and ``Cut``.
+        Raises what the producer raises, ``Cut`` and ``Returned``.
         """
         ...
 
@@ -60,12 +70,18 @@ class BodyStream:
     """Pulls pieces out of what a handler returned, as bytes.
 
     ``content_type`` is known after the first piece: html for str, octet-stream for bytes, an event stream for events.
+
+    Args:
+        source: what the handler returned.
+        handler: its name, for messages.
     """
 
-    __slots__ = ("_iterator", "_resume", "_source", "content_type", "headers")
+    __slots__ = ("_handler", "_iterator", "_resume", "_source", "_waited", "_yielded", "content_type", "headers")
 
-    def __init__(self, source: Iterable[object]) -> None:
+    def __init__(self, source: Iterable[object], handler: str = "?") -> None:
         self._source = source
+        self._handler = handler
+        self._waited = self._yielded = False
         self._iterator: Iterator[Any] | None = None
         self._resume: Callable[[], Any] | None = None
         self.content_type = "application/octet-stream"
@@ -74,16 +90,42 @@ class BodyStream:
     def pull(self) -> bytes | Sleep | Blocking | None:
         """The next piece, which may be empty; something that the producer waits for; or None at the end.
 
-        Raises what the producer raises, and ``TypeError`` for an item that is none of these.
+        Raises what the producer raises, ``Returned``, and ``TypeError`` for an item that is none of these.
         """
         if self._iterator is None:
             self._iterator = iter(self._source)
         resume, self._resume = self._resume, None
         try:
             item = next(self._iterator) if resume is None else resume()
-        except StopIteration:
+        except StopIteration as ended:
+            self._end(ended.value)
             return None
-        return item if isinstance(item, (Sleep, Blocking)) else self._encoded(item)
+        finally:
+            # An error that it throws has a traceback, which holds this frame: they must not make a cycle.
+            del resume
+        if isinstance(item, (Sleep, Blocking)):
+            self._waited = True
+            return item
+        piece = self._encoded(item)
+        self._yielded = True
+        return piece
+
+    def _end(self, value: object) -> None:
+        # A generator that has yielded nothing of its own answers with what it returns, as a plain handler does.
+        if not isinstance(self._iterator, Generator):
+            return
+        if value is not None and self._yielded:
+            raise TypeError(
+                f"handler {self._handler!r} has yielded pieces of a stream and then returned {value!r:.60}; "
+                "yield that too, or return an answer and yield nothing"
+            )
+        if value is not None:
+            raise Returned(value)
+        if self._waited and not self._yielded and not has_own_yield(self._iterator):
+            raise TypeError(
+                f"handler {self._handler!r} has waited and then returned None; return its answer, a str, bytes, dict, "
+                "list, iterator, tuple or Response"
+            )
 
     def give(self, value: object, error: Exception | None) -> None:
         """Have the next pull go on with what the producer waited for, or with an error in its place."""
@@ -111,6 +153,15 @@ class BodyStream:
         """What is still to come, with the piece that was pulled last put back in front."""
         return chain((piece or b"",), self._iterator or ())
 
+    @property
+    def unfinished(self) -> Generator[Any, Any, Any] | None:
+        """The generator that has begun and not ended, if it is one."""
+        iterator = self._iterator
+        # What is compiled by others may have no frame to be seen.
+        if isinstance(iterator, Generator) and getattr(iterator, "gi_frame", iterator) is not None:
+            return iterator
+        return None
+
     def close(self) -> None:
         """Tell the producer that nobody takes more (a generator sees ``GeneratorExit``)."""
         close_stream(self._source)
@@ -129,13 +180,15 @@ def _hint(item: object) -> str:
 class Producer:
     """A body that a handler returned, and what its generator waits for.
 
-    ``wake`` is called when it can go on after a wait.
+    ``wake`` is called when it can go on after a wait; ``handler`` is the handler's name.
     """
 
-    __slots__ = ("_call", "_site", "_stream", "_timer", "_wake")
+    __slots__ = ("_call", "_handler", "_site", "_source", "_stream", "_timer", "_wake")
 
-    def __init__(self, source: Iterable[object], site: Site, wake: Callable[[], None]) -> None:
-        self._stream = BodyStream(source)
+    def __init__(self, source: Iterable[object], site: Site, wake: Callable[[], None], handler: str = "?") -> None:
+        self._stream = BodyStream(source, handler)
+        self._source = source
+        self._handler = handler
         self._site = site
         self._wake = wake
         self._timer: Timer | None = None  # while it sleeps
@@ -182,7 +235,17 @@ class Producer:
         for wait in waits:
             if wait is not None:
                 wait.cancel()
-        self._stream.close()
+        generator = self._stream.unfinished
+        if generator is not None:
+            from .cleanup import Cleanup  # loaded in time, see ``server.spare``
+
+            Cleanup(self._site, generator, self._handler, self._closed).run(GeneratorExit())
+        if generator is not self._source:
+            self._stream.close()
+
+    def _closed(self, error: BaseException | None) -> None:
+        if error is not None:
+            log_failure(error, "error while closing the streamed body of handler %r", self._handler)
 
     def _rested(self) -> None:
         self._timer = None

@@ -166,15 +166,16 @@ class WebSocket:
         try:
             return read(message)
         except WebSocketClosed as error:
+            error.websocket_id = self.id
             self.close(error.code, error.reason)
             raise
 
     def _check_open(self) -> None:
         if self._closed is not None:
-            raise WebSocketClosed(*self._closed, by_peer=False)
+            raise WebSocketClosed(*self._closed, by_peer=False, websocket_id=self.id)
         code = self._link.close_code
         if code is not None:
-            raise WebSocketClosed(code)
+            raise WebSocketClosed(code, websocket_id=self.id)
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.id} {self.request.path}>"

@@ -173,12 +173,6 @@ def test_an_exception_is_500_and_logged_with_its_traceback(app: App, caplog: pyt
     assert "Traceback" in caplog.text
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
-def test_what_is_no_exception_passes_through(app: App, error: BaseException) -> None:
-    with pytest.raises(type(error)):
-        answer(adds(app, error), "GET", "/value")
-
-
 def test_a_refused_request_is_answered_like_an_error_of_a_handler(app: App) -> None:
     app.error(413)(lambda request, error: {"error": error.type})
     response = app.refuse(Request("POST", "/"), HTTPError(413))

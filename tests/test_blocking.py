@@ -401,9 +401,7 @@ def test_a_script_whose_peer_leaves_in_a_call_is_told_at_once(app: Slow, client:
     assert app.notes == [4000]
 
 
-def test_a_script_that_waits_again_after_the_end_is_closed_in_its_call(
-    app: Slow, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_script_may_make_a_call_after_the_end(app: Slow, caplog: pytest.LogCaptureFixture) -> None:
     @app.app.websocket("/stubborn")
     def stubborn(ws: WebSocket) -> Any:
         try:

@@ -42,7 +42,8 @@ NOT_AT_START = {
     "microsock.server.unixsocket", "microsock.status_page", "microsock.testing", "microsock.worker_bus",
 }  # fmt: skip
 # What a peer can bring about at any time, also when no descriptor is left to read a file.
-SOON_AFTER = {"h11", "ipaddress", "json", "encodings.utf_8_sig", "microsock.following", "microsock.status"}
+SOON_AFTER = {"h11", "ipaddress", "json", "opcode", "encodings.utf_8_sig"}
+SOON_AFTER |= {"microsock.cleanup", "microsock.following", "microsock.status"}
 WITH_WEBSOCKETS = {"wsproto", "urllib.parse", "microsock.conversation", "microsock.protocol.strict", "microsock.origin"}
 
 WEBSOCKET = """

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import Overloaded
+from ..failures import raised_elsewhere
 from ..site import Done
 
 __all__ = ["ThreadPool"]
@@ -108,8 +109,11 @@ class _Call:
 
     def finish(self, value: Any, error: Exception | None) -> None:
         done, self._done = self._done, None
-        if done is not None:
-            done(value, error)
+        try:
+            if done is not None:
+                done(value, error)
+        finally:
+            del error  # its traceback may hold this frame
 
     def cancel(self) -> None:
         if self._done is not None:
@@ -120,9 +124,5 @@ class _Call:
 def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
     try:
         return function(), None
-    except Exception as error:
-        return None, error
     except BaseException as error:  # sys.exit() in a thread ends nothing but this call
-        wrapped = RuntimeError(f"a blocking call raised {type(error).__name__}: {error}")
-        wrapped.__cause__ = error
-        return None, wrapped
+        return None, raised_elsewhere(error)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..exchange import HIGH_WATER, Exchange
-from ..log import logger
+from ..failures import log_failure, reraise_if_fatal
 from ..protocol.events import Waiting
 from ..protocol.http1 import Peer
 from ..request import Address
@@ -172,19 +172,20 @@ class Connection:
                     return
             if not self.closed:
                 self.turn()
-        except Exception as error:
+        except BaseException as error:
             self._failed(error)
 
     def guarded(self, action: Callable[[], None]) -> None:
         """Do something for this connection; what it raises ends this connection and no other."""
         try:
             action()
-        except Exception as error:
+        except BaseException as error:
             self._failed(error)
 
-    def _failed(self, error: Exception) -> None:
-        if not isinstance(error, ConnectionError):
-            logger.error("unexpected error on the connection from %s", self._client.host, exc_info=error)
+    def _failed(self, error: BaseException) -> None:
+        reraise_if_fatal(error)
+        if not issubclass(type(error), ConnectionError):
+            log_failure(error, "unexpected error on the connection from %s", self._client.host)
         self.abort()
 
     @property
@@ -279,7 +280,7 @@ class Connection:
             self.queued_bytes = 0
             if self._exchange.answered < 2 or self._site.draining:
                 self._patience.answered()
-        except Exception as error:
+        except BaseException as error:
             self._failed(error)
 
     # A turn.

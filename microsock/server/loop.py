@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from threading import get_ident
 
-from ..log import logger
+from ..failures import log_failure, reraise_if_fatal
 from .timers import Timers
 from .wakeup import Mailbox, Wakeup
 
@@ -174,8 +174,8 @@ class Loop:
                 if wanted := events & watched.events:
                     try:
                         watched.ready(wanted & READ != 0, wanted & WRITE != 0)
-                    except Exception:
-                        logger.exception("unexpected error in %r", watched)
+                    except BaseException as error:
+                        _log_unless_fatal(error, watched)
             # Behind the news nothing may be deferred: the next turn may be hours away.
             self.may_defer = False
             if self._at_end:
@@ -237,14 +237,14 @@ class Loop:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:
-                logger.exception("unexpected error in %r", callback)
+            except BaseException as error:
+                _log_unless_fatal(error, callback)
 
     def _run_timers(self) -> int:
         try:
             return self.timers.run_due()
-        except Exception:
-            logger.exception("unexpected error in a timer")
+        except BaseException as error:
+            _log_unless_fatal(error, "a timer")
             return 1
 
     def _run_soon(self) -> int:
@@ -254,10 +254,15 @@ class Loop:
             callback = self._soon.popleft()
             try:
                 callback()
-            except Exception:
-                logger.exception("unexpected error in %r", callback)
+            except BaseException as error:
+                _log_unless_fatal(error, callback)
         return count
 
     def _woken(self, readable: bool, writable: bool) -> None:
         self._wakeup.drain()
         self._soon.extend(self._mailbox.drain())
+
+
+def _log_unless_fatal(error: BaseException, source: object) -> None:
+    reraise_if_fatal(error)
+    log_failure(error, "unexpected error in %s", source)

@@ -15,6 +15,7 @@ from ..adapters.threads import ThreadPool
 from ..app import App
 from ..board import Board, private_board
 from ..errors import BadSetting, SetupError
+from ..failures import error_text, log_failure, reraise_if_fatal
 from ..log import logger
 from ..request import Address
 from ..settings import Settings
@@ -77,6 +78,7 @@ class Service:
             clients=self.parts.clients,
         )
         self.site.departures = Departures(self.loop)
+        self.site.on_cleaned_up = self._finish_if_drained
         self.reception = Reception(self.loop, settings.tls_timeout, welcome=self._welcome, left=self._client_left)
         self.listener = Listener(
             bound,
@@ -199,12 +201,13 @@ class Service:
         self._opened = True
         try:
             self.site.start()
-        except Exception as error:
+        except BaseException as error:
+            reraise_if_fatal(error)
             self.listener.close()
             self.finished = True
             _guarded(self._shared.close)
             self.site.app.detach(self.site)
-            raise SetupError(f"on_start raised {type(error).__name__}: {error}") from error
+            raise SetupError(f"on_start raised {error_text(error)}") from error
         self.watchdog.start()
         self.loop.timers.call_at(self.loop.timers.now() + spare.SECONDS, self._load_spare)
         self._spare_is_due = True
@@ -249,12 +252,15 @@ class Service:
 
     def _client_left(self) -> None:
         self.listener.released()
+        self._finish_if_drained()
+
+    def _finish_if_drained(self) -> None:
         if self.site.draining and self._is_empty():
             # Not from here: the connection is still in the middle of what closed it.
             self.loop.call_soon(self._finish)
 
     def _is_empty(self) -> bool:
-        return not self._connections and not self.reception.waiting
+        return not self._connections and not self.reception.waiting and not self.site.cleanups
 
     def _drain(self, within: float) -> None:
         # Asked again, it may have less time than before; the earliest cut is the last.
@@ -303,8 +309,9 @@ def _guarded(call: Callable[[], object]) -> bool:
     # One that fails must not keep the others from ending.
     try:
         call()
-    except Exception:
-        logger.exception("unexpected error while stopping")
+    except BaseException as error:
+        reraise_if_fatal(error)
+        log_failure(error, "unexpected error while stopping")
         return False
     return True
 

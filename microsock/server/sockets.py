@@ -12,7 +12,7 @@ import struct
 import termios
 from typing import Protocol
 
-from ..log import logger
+from ..failures import log_failure, reraise_if_fatal
 from .loop import Loop, Watched
 
 __all__ = ["Handler", "SocketTransport", "lost"]
@@ -113,8 +113,9 @@ class SocketTransport(Watched):
             return
         try:
             handler.handle(readable, writable)
-        except Exception:
-            logger.exception("unexpected error on a connection; it is closed")
+        except BaseException as error:
+            reraise_if_fatal(error)
+            log_failure(error, "unexpected error on a connection; it is closed")
             try:
                 handler.abort()
             finally:

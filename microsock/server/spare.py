@@ -19,8 +19,9 @@ def load(websockets: bool) -> None:
     """
     import base64  # noqa: F401 - for handshakes and commands
     import json  # noqa: F401 - for answers, bodies and commands
+    import opcode  # noqa: F401 - for generators that have forgotten to return something
 
-    from .. import following, status  # noqa: F401 - for event streams, and for the figures
+    from .. import cleanup, following, status  # noqa: F401 - for clients that leave, event streams, the figures
     from ..adapters import logfiles  # noqa: F401 - for SIGHUP and SIGUSR2
     from ..protocol import spare
     from . import dump, leaving  # noqa: F401 - for SIGUSR1, and for workers

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..board import private_board
 from ..bus import Bus
 from ..errors import SetupError
+from ..failures import under_test
 from ..jobs import Job
 from ..limits import MemoryStore
 from ..relay import Relay
@@ -90,6 +91,8 @@ class Crew:
         self.workers: dict[int, Worker] = {}
         """Those that live, by their numbers."""
         self.size = size
+        self.complaints: list[Warning] = []
+        """What the app did that a test is to fail for."""
         self.board = private_board(now, size)
         self.limits = MemoryStore(now)
         self.relay = None if self._alone else Relay(new_id(), self._send)
@@ -175,7 +178,8 @@ class Crew:
         """What runs now is code of this worker."""
         before, self._current = self._current, worker
         try:
-            yield
+            with under_test(self.complaints):
+                yield
         finally:
             self._current = before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..failures import raised_elsewhere, reraise_if_fatal
 from ..site import Done
 
 __all__ = ["InlineExecutor"]
@@ -47,7 +48,8 @@ class InlineCall:
             return
         try:
             value = self._function()
-        except Exception as error:
-            done(None, error)
+        except BaseException as error:
+            reraise_if_fatal(error)
+            done(None, raised_elsewhere(error))
         else:
             done(value, None)

@@ -153,9 +153,17 @@ class World:
         for wire in self._wires:
             wire.transport.hang_up()
         self.settle()
+        self._clean_up()
         self._cut()
         self.crew.stop()
         self.settle()
+
+    def _clean_up(self) -> None:
+        # Handlers that still wait after their clients have gone have the time that a server gives them.
+        while any(worker.site.cleanups for worker in self.crew.workers.values()):
+            due = self.crew.next_due()
+            assert due is not None
+            self.advance(max(0.0, due - self._clock))
 
     def _check_rest(self) -> None:
         if self._running:
