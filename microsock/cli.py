@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import commands
+from .adapters.ending import end_process, time_left
 from .app import App
 from .commands import COMMANDS
 from .environment import complaints, port_in
@@ -27,10 +28,11 @@ from .runners.protocol import Task
 from .runners.reloading import Reloading
 from .runners.sequential import STOPPED_AT_ONCE
 from .server.certificates import Certificates
+from .server.signals import StoppedBeforeServing, catch_signals_early, interruptible, stopping_at_once
 from .server.systemd import inherited
 from .settings import SETTINGS, Setting, from_environment, from_text, resolve
 
-__all__ = ["main"]
+__all__ = ["command", "main"]
 
 BAD_COMMAND_LINE, NO_APP = 2, 3
 
@@ -43,6 +45,16 @@ _METAVARS = {
     "networks": "LIST", "prefix": "PATH",
     "workers": "N|auto",
 }  # fmt: skip
+
+
+def command() -> NoReturn:
+    """Be the command: run it, and end this process as Python would, but in the time that there is to stop."""
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        sys.exit(main())
+    with catch_signals_early():
+        status = main()
+        with stopping_at_once():
+            end_process(status, time_left())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,8 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(BAD_COMMAND_LINE, str(error))
     except SetupError as error:
         return _failed(NO_APP, str(error), own_traceback(error.__cause__) if error.__cause__ else "")
-    except KeyboardInterrupt:
-        return STOPPED_AT_ONCE
+    except KeyboardInterrupt as error:
+        return getattr(error, "status", STOPPED_AT_ONCE)
 
 
 def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
@@ -79,9 +91,12 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     environment = from_environment(os.environ)
     flags = {name: value for name, value in vars(given).items() if name in SETTINGS}
     binds, port = _address(given, parser)
-    load = partial(load_app, given.app, given.app_dir, given.factory)
+    load = partial(_load, given)
     if given.routes or given.check:
-        app = load()
+        try:
+            app = load()
+        except StoppedBeforeServing:
+            return STOPPED_AT_ONCE
         settings = resolve(flags, environment, app.settings_given)
         if given.check and settings.ssl_certfile is not None:
             Certificates(settings)
@@ -94,6 +109,11 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         # Both may name what is in there.
         put_first(str(app_folder(given.app, given.app_dir).resolve()))
     return runner_for(task, given.runner).run(task)
+
+
+def _load(given: argparse.Namespace) -> App:
+    with interruptible():
+        return load_app(given.app, given.app_dir, given.factory)
 
 
 def _reloading(given: argparse.Namespace) -> Reloading:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+from . import forked
 from .errors import Overloaded, WebSocketClosed
 from .failures import log_failure, reraise_if_fatal
 from .history import Record
@@ -141,6 +142,7 @@ class Conversation:
         """The talk is over, by whichever end; the handler is told, once."""
         if self.over is not None:
             return
+        forked.came_back()
         self.over = over
         self._site.discard(self)
         if self._reader is not None:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import cast
 
+from . import forked
 from .log import logger
 
 __all__ = [
@@ -40,9 +41,12 @@ _MOST_LINKS = 1000
 def reraise_if_fatal(error: BaseException) -> None:
     """Raise ``error`` again if it is not to end in an answer; to be called first where it is caught.
 
+    In a child that the app has forked, that child ends here.
+
     That is a ``KeyboardInterrupt`` on the main thread, and within a test client (or on the main thread, where a test
     may turn a server itself) what ends a test. One inside of an exception group counts too.
     """
+    forked.came_back(error)
     for each in _leaves(error):
         if _is_fatal(each):
             raise each

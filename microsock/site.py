@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from . import forked
 from .app import App, Attached
 from .board import Board, private_board
 from .bus import Bus, LocalBus
@@ -267,6 +268,8 @@ class Site:
             started: when the request came, on the clock ``now``.
             endless: whether the answer had no end of its own.
         """
+        if forked.end_child is not None:
+            forked.end_child(None)
         ended = self.now()
         seconds = ended - started
         if endless:

@@ -21,6 +21,7 @@ FLOORS = [
         "environment",
         "errors",
         "failures",
+        "forked",
         "headers",
         "importing",
         "json_codec",

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ..server.after_fork import fork_process
+
 __all__ = ["Doorbell", "Snapshot", "SourceFiles", "changed", "is_source"]
 
 # What an app is made of, and does not write itself while it runs: a change of these is one that somebody made.
@@ -134,7 +136,7 @@ class Doorbell:
         self._reader, writer = os.pipe()
         os.set_blocking(self._reader, False)
         self._owner = os.getpid()
-        self._pid = os.fork()
+        self._pid = fork_process()
         if not self._pid:
             _ring([directory for directory in directories if directory.is_dir()], writer, self._owner)
         os.close(writer)
@@ -168,8 +170,9 @@ def _ring(directories: Sequence[Path], writer: int, parent: int) -> None:
     # The listening process; it has nothing of its parent's to end in order.
     try:
         signal.set_wakeup_fd(-1)
-        # Ctrl+C comes to it too, but it is the parent that ends it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl+C comes to it too, and other signals to the whole group, but it is the parent that ends it.
+        for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(signum, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         watchfiles = importlib.import_module("watchfiles")
         notices = watchfiles.watch(

@@ -13,6 +13,9 @@ import signal
 import sys
 import time
 
+from ..server.after_fork import fork_process, let_go_in_children
+from ..server.signals import left_to_parent
+
 __all__ = ["Child", "Departure", "Origin", "fork"]
 
 # A pipe takes so much without anybody reading, so that a child need not wait for its parent.
@@ -30,7 +33,7 @@ def fork() -> Child | Origin:
     sys.stderr.flush()
     # The parent's handlers must not run in the child, not even for an instant.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    pid = os.fork()
+    pid = fork_process()
     if not pid:
         os.close(report)
         os.close(life)
@@ -124,23 +127,36 @@ class Origin:
     """The child's side."""
 
     def __init__(self, report: int, life: int, mask: set[signal.Signals | int]) -> None:
-        self._report = report
+        self._report: int | None = report
         self._life = life
         self._mask = mask
 
     def begin(self) -> None:
         """Take signals from here on; to be called once the parent's handlers are gone.
 
-        SIGINT is not among them: Ctrl+C comes to both, and the parent tells the child by SIGTERM.
+        SIGINT does nothing: Ctrl+C comes to both, and the parent tells the child by SIGTERM. It is not blocked, or the
+        programs that the app starts would have it so.
         """
+        signal.signal(signal.SIGINT, left_to_parent)
         _signal_at_end_of(self._life)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask | {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        let_go_in_children(self, Origin._let_go)
+
+    def _let_go(self) -> None:
+        os.close(self._life)
+        self._close_report()
 
     def report(self, text: str) -> None:
         """Tell the parent, once; a longer text is cut."""
-        with contextlib.suppress(BrokenPipeError):
-            os.write(self._report, text.encode(errors="replace")[:_LONGEST_REPORT])
-        os.close(self._report)
+        if self._report is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._report, text.encode(errors="replace")[:_LONGEST_REPORT])
+            self._close_report()
+
+    def _close_report(self) -> None:
+        if self._report is not None:
+            os.close(self._report)
+            self._report = None
 
 
 def _signal_at_end_of(pipe: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from .. import forked
 from ..errors import Overloaded
 from ..failures import raised_elsewhere
 from ..site import Done
@@ -122,7 +123,11 @@ class _Call:
 
 
 def _outcome(function: Callable[[], Any]) -> tuple[Any, Exception | None]:
+    # A child that was forked in there has nothing but this thread, and ends here.
     try:
-        return function(), None
+        value = function()
+        forked.came_back()
+        return value, None
     except BaseException as error:  # sys.exit() in a thread ends nothing but this call
+        forked.came_back(error)
         return None, raised_elsewhere(error)

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,9 @@ from .household import Household
 from .roster import Member, Roster
 
 __all__ = ["Brood"]
+
+# For a worker that is killed to end what it has started itself.
+_LAST_SECONDS, _LOOK_SECONDS = 0.2, 0.01
 
 
 class Brood:
@@ -86,8 +90,25 @@ class Brood:
         if os.getpid() == 1:
             self._reap_adopted()
 
+    def kill(self, member: Member) -> None:
+        """Kill one that does not end, and what only it can end: it sees the end of its channel first."""
+        channel = self._channels.get(member.number)
+        if channel is not None:
+            channel.shut()
+        timers = self._loop.timers
+        timers.call_at(timers.now() + _LAST_SECONDS, partial(self._kill_if_there, member))
+
+    def _kill_if_there(self, member: Member) -> None:
+        if self._roster.members.get(member.number) is member:
+            send_signal(member.pid, signal.SIGKILL)
+
     def end(self) -> None:
         """Kill all that are left, and wait for them."""
+        for channel in self._channels.values():
+            channel.shut()
+        until = time.monotonic() + _LAST_SECONDS
+        while self._roster.members and time.monotonic() < until and any(map(_runs, self._roster.members.values())):
+            time.sleep(_LOOK_SECONDS)
         for member in self._roster.members.values():
             send_signal(member.pid, signal.SIGKILL)
             with contextlib.suppress(ChildProcessError):
@@ -108,10 +129,7 @@ class Brood:
     def _let_go(self, ours: socket.socket) -> None:
         # In the worker: nothing of the parent's may stay open here, or its end would not be seen.
         ours.close()
-        for channel in self._channels.values():
-            channel.forget()
-        self._loop.abandon()
-        self._household.release()
+        self.let_go()
 
     def _reap_adopted(self) -> None:
         # As a container's first process we inherit other people's orphans.
@@ -121,8 +139,22 @@ class Brood:
                     if member.pid == ended[0]:
                         self._bury(member, how_it_ended(ended[1]))
 
+    def let_go(self) -> None:
+        """In a process that the app has forked: nothing of the parent's may stay open."""
+        for channel in self._channels.values():
+            channel.forget()
+        self._loop.abandon()
+        self._household.release()
+
     def _bury(self, member: Member, how: str) -> None:
         channel = self._channels.pop(member.number)
         channel.read_out()
         channel.close()
         self._ended(member, how)
+
+
+def _runs(member: Member) -> bool:
+    try:
+        return os.waitid(os.P_PID, member.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    except ChildProcessError:
+        return False

@@ -18,7 +18,11 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from .. import forked
+from ..adapters.ending import end_process, kill_pool_processes, time_left
 from ..log import logger
+from ..server.after_fork import fork_process, let_go_in_children
+from ..server.signals import left_to_parent
 from ..startup import NamedTuple
 
 __all__ = ["Seat", "fork_worker", "how_it_ended", "send_signal"]
@@ -28,6 +32,7 @@ _NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2, signal.SIGTTIN
 _DEFAULT_IN_WORKERS = (signal.SIGTERM, signal.SIGCHLD)
 # How long a worker may take to end once its parent is gone.
 _ORPHAN_SECONDS = 0.5
+_RDHUP = getattr(select, "POLLRDHUP", 0)
 
 
 class Seat(NamedTuple):
@@ -55,7 +60,7 @@ def fork_worker(seat: Seat, release: Callable[[], None], work: Callable[[Seat], 
     # The parent's handlers must not run in the worker, not even for an instant.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
-        pid = os.fork()
+        pid = fork_process()
         if pid == 0:
             _live(seat, release, work, before)
     finally:
@@ -88,17 +93,20 @@ def _live(
         release()
         _watch_parent(seat.sock)
         status = work(seat)
-    except BaseException:
+    except BaseException as error:
+        forked.came_back(error)
         logger.critical("a worker has crashed", exc_info=True)
     finally:
-        _end(status)
+        # Not sys.exit(): that would run on through the frames of the parent that this process was forked in. Told
+        # again to stop, it has its time all the same: the parent says when that is over.
+        signal.signal(signal.SIGTERM, left_to_parent)
+        end_process(status, time_left())
 
 
 def _take_over_signals() -> None:
     signal.set_wakeup_fd(-1)
     for signum in _NOT_FOR_WORKERS:
-        # Not SIG_IGN, which programs that a handler starts would inherit.
-        signal.signal(signum, _nothing)
+        signal.signal(signum, left_to_parent)
     for signum in _DEFAULT_IN_WORKERS:
         signal.signal(signum, signal.SIG_DFL)
     # Works without a turn of the loop, or of Python: it tells where a worker hangs.
@@ -106,30 +114,21 @@ def _take_over_signals() -> None:
         faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2, all_threads=True)
 
 
-def _nothing(signum: int, frame: object) -> None:
-    pass
-
-
 def _watch_parent(sock: socket.socket) -> None:
     # The loop sees the end of the channel as well, and ends in order; but a handler may hold it for long.
     mine = os.dup(sock.fileno())
-    threading.Thread(target=_end_with_parent, args=(mine,), name="microsock-parent", daemon=True).start()
+    watching = threading.Thread(target=_end_with_parent, args=(mine,), name="microsock-parent", daemon=True)
+    watching.start()
+    let_go_in_children(watching, lambda watching: os.close(mine))
 
 
 def _end_with_parent(fd: int) -> None:
     news = select.poll()
-    news.register(fd, 0)  # asks for no event; a hang-up is told all the same
-    while not any(event & (select.POLLHUP | select.POLLERR) for _, event in news.poll()):
+    # A hang-up is told in any case. The parent ends its side alone where it is about to kill us.
+    news.register(fd, _RDHUP)
+    while not any(event & (select.POLLHUP | select.POLLERR | _RDHUP) for _, event in news.poll()):
         pass
+    # Who is killed cannot end what it has started.
+    kill_pool_processes()
     time.sleep(_ORPHAN_SECONDS)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _end(status: int) -> NoReturn:
-    # Not sys.exit(): that would run on through the frames of the parent that this process was forked in.
-    try:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    finally:
-        os._exit(status)

@@ -26,6 +26,7 @@ from ..server.certificates import Certificates
 from ..server.elsewhere import check_places
 from ..server.loop import Loop
 from ..server.parts import Parts
+from ..server.signals import catch_signals_early
 from ..server.systemd import Notifier
 from ..settings import Settings
 from ..status import Standing, report
@@ -49,10 +50,11 @@ class Preforked:
 
     def run(self, task: Task) -> int:
         """See ``Runner``. Raises ``BadSetting``, ``BindError`` and ``PortInUseError``, before anything is forked."""
-        settings = task.settings()
-        check_places(settings)
-        bound = bind_all(task.binds, settings, port=task.port)
-        return serve(task, settings, bound)
+        with catch_signals_early():
+            settings = task.settings()
+            check_places(settings)
+            bound = bind_all(task.binds, settings, port=task.port)
+            return serve(task, settings, bound)
 
 
 def run_workers(
@@ -132,6 +134,7 @@ class _House(Household):
         spare.load(websockets=True)
         self._task = task
         self._bound = bound
+        self._urls = [each.url for each in bound]
         self._logs = logs
         self._quiet = quiet
         self._notifier = Notifier()
@@ -203,7 +206,7 @@ class _House(Household):
         workers = self.supervisor.roster.wanted
         how = f"preforked, {workers} worker{'' if workers == 1 else 's'}"
         if not self._quiet:
-            write_banner([self._task.name, ready.summary, how], [each.url for each in self._bound])
+            write_banner([self._task.name, ready.summary, how], self._urls)
         self._notifier.ready()
         if self._notifier.watchdog_seconds is not None:
             self._feed_watchdog(self._notifier.watchdog_seconds)
@@ -242,6 +245,8 @@ class _House(Household):
         if not self._quiet:
             say_stopping()
         self._notifier.stopping()
+        for each in self._bound:
+            each.queue_nobody()
 
     def reopen(self) -> None:
         """The parent logs too."""

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed, is_source
 from ..adapters.child import Child, Departure, Origin, fork
+from ..adapters.ending import allow
 from ..adapters.own_writes import SERVES, STARTS_PROGRAMS, OwnWrites
 from ..adapters.pidfile import pid_file
 from ..errors import BadSetting, SetupError
@@ -28,7 +29,7 @@ from ..log import logger
 from ..server.binding import Bound, bind_all
 from ..server.elsewhere import check_places
 from ..server.server import Server
-from ..server.signals import caught_signals
+from ..server.signals import catch_signals_early, caught_signals
 from ..server.wakeup import Wakeup
 from ..startup import NamedTuple
 from .console import console, reopen_logs, say_stopping, summary, write_banner
@@ -77,6 +78,10 @@ class Reloading:
         It returns in the parent, and also in every child: the process is to exit then, as at the end of any server.
         Raises ``BadSetting`` and ``BindError``; in a child also what the app is at fault for.
         """
+        with catch_signals_early():
+            return self._run(task)
+
+    def _run(self, task: Task) -> int:
         settings = task.settings()
         if settings.workers != 1:
             raise BadSetting(f"workers is {settings.workers!r}; with --reload there is one")
@@ -134,7 +139,9 @@ def _run(server: Server) -> int:
             with caught_signals({signum: partial(_later, server, call) for signum, call in does.items()}):
                 server.run()
         except KeyboardInterrupt:
+            allow(0.0)
             return STOPPED_AT_ONCE
+        allow(server.time_left())
     return 0
 
 

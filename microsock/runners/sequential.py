@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from ..adapters.ending import INTERRUPTED, allow
 from ..app import App
 from ..log import logger
 from ..server.server import Server
-from ..server.signals import caught_signals
+from ..server.signals import catch_signals_early, caught_signals
 from ..server.systemd import Notifier
 from .console import announce, console, reopen_logs, say_stopping
 from .protocol import Task
 
 __all__ = ["STOPPED_AT_ONCE", "Sequential", "run"]
 
-# What a shell expects of a program that Ctrl+C has ended: 128 and SIGINT's number.
-STOPPED_AT_ONCE = 130
+STOPPED_AT_ONCE = INTERRUPTED
 
 
 class Sequential:
@@ -27,8 +27,9 @@ class Sequential:
 
     def run(self, task: Task) -> int:
         """See ``Runner``. Raises what ``Server`` raises."""
-        app = task.load()
-        return run(app, task.binds, task.port, name=task.name, flags=task.flags, **task.keywords)
+        with catch_signals_early():
+            app = task.load()
+            return run(app, task.binds, task.port, name=task.name, flags=task.flags, **task.keywords)
 
 
 def run(
@@ -53,6 +54,7 @@ def run(
     Raises what ``Server`` and its ``run`` raise, but for a second SIGINT, which is status 130.
     """
     with (
+        catch_signals_early(),
         Server(app, host, port, flags=flags, **settings) as server,
         console(server.settings),
         _pid_file(server.settings.pid_file),
@@ -71,7 +73,9 @@ def run(
             with caught_signals(_signals(server, notifier)):
                 server.run()
         except KeyboardInterrupt:
+            allow(0.0)
             return STOPPED_AT_ONCE
+        allow(server.time_left())
     return 0
 
 
@@ -86,7 +90,13 @@ def _pid_file(path: str | None) -> contextlib.AbstractContextManager[None]:
 def _signals(server: Server, notifier: Notifier) -> dict[signal.Signals, Callable[[int], object]]:
     # What they ask for is done on the loop, in a later turn.
     does: dict[signal.Signals, Callable[[Server], object]]
-    does = {signal.SIGHUP: partial(_reload, notifier), signal.SIGUSR1: _dump, signal.SIGUSR2: _reopen}
+    does = {
+        signal.SIGHUP: partial(_reload, notifier),
+        signal.SIGUSR1: _dump,
+        signal.SIGUSR2: _reopen,
+        signal.SIGTTIN: _stay_alone,
+        signal.SIGTTOU: _stay_alone,
+    }
     return {signum: partial(_later, server, call) for signum, call in does.items()}
 
 
@@ -109,6 +119,10 @@ def _reload_on_command(server: Server, notifier: Notifier) -> str:
 
 def _dump(server: Server) -> None:
     logger.warning("%s", server.dump())
+
+
+def _stay_alone(server: Server) -> None:
+    logger.info("one process has no workers to add or to take away")
 
 
 def _reopen(server: Server) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..log import logger
+from ..server.after_fork import let_go_in_children
 from ..server.loop import Loop
 from ..server.signals import caught_signals
 from . import words
@@ -66,7 +67,7 @@ class Supervisor:
         self._brood = Brood(
             work, self.roster, loop, household, heard=self._heard, silent=self._silent, ended=self._ended
         )
-        self._vigil = Vigil(self.roster, loop, timeout, self._brood.reap)
+        self._vigil = Vigil(self.roster, loop, timeout, self._brood.reap, self._brood.kill)
         self._grace = grace
         self._sockets = sockets
         self._household = household
@@ -74,11 +75,13 @@ class Supervisor:
         self._notes: deque[Callable[[], object]] = deque()
         self._status: int | None = None
         self._reloading = False
+        self._reload_at_first = False  # asked for before any worker was ready
         self._due = True
 
     def run(self) -> int:
         """Keep workers running until all have ended; gives the exit status: 0, 3 if none ever began, or 130."""
         with caught_signals(self._signals(), self.loop.signal_fileno()):
+            let_go_in_children(self, Supervisor._let_go)
             try:
                 self._vigil.begin()
                 while self._status is None:
@@ -138,6 +141,9 @@ class Supervisor:
         """Replace all workers one by one; gives in a few words what that does."""
         if self.stopping:
             return "the server is stopping"
+        if not self.roster.ever_ready:
+            self._reload_at_first = True
+            return "the workers are replaced as soon as the first one is ready"
         said = "the workers are being replaced"
         if self._same_code:
             said += "; their code stays the same, since it was loaded before the workers were forked"
@@ -173,7 +179,7 @@ class Supervisor:
         member = self.roster.members.get(number)
         if member is not None:
             logger.error("worker %d (pid %d) is too far behind the bus; it is replaced", number, member.pid)
-            send_signal(member.pid, signal.SIGKILL)
+            self._brood.kill(member)
 
     def _signals(self) -> dict[signal.Signals, Callable[[int], object]]:
         stop_int, stop_term = partial(self.stop, status=_STOPPED_AT_ONCE), self.stop
@@ -188,6 +194,12 @@ class Supervisor:
             signal.SIGCHLD: self._brood.reap,
         }
         return {signum: partial(_noted, self._notes, call) for signum, call in does.items()}
+
+    def _let_go(self) -> None:
+        # In a process that some other thread of this program has forked.
+        self._brood.let_go()
+        for sock in self._sockets:
+            sock.close()
 
     # Beginning and ending.
 
@@ -256,7 +268,7 @@ class Supervisor:
     def _cut(self) -> None:
         for member in self.roster.members.values():
             logger.warning("worker %d (pid %d) has not ended in its time; it is killed", member.number, member.pid)
-            send_signal(member.pid, signal.SIGKILL)
+            self._brood.kill(member)
 
     def _end_all(self) -> None:
         self._brood.end()
@@ -277,11 +289,13 @@ class Supervisor:
         ready = Ready(**json.loads(rest))
         self._grace = max(self._grace, ready.grace)
         self.roster.ready(member, self.loop.timers.now())
-        if first:
+        if first and not self.stopping:
             for warning in ready.warnings:
                 logger.warning("%s", warning)
             self._household.started(ready)
         logger.debug("worker %d (pid %d) is ready", member.number, member.pid)
+        if first and self._reload_at_first:
+            self.reload()
         self._see_to()
 
     def _silent(self, member: Member) -> None:

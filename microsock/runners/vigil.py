@@ -31,14 +31,23 @@ class Vigil:
         loop: the parent's.
         timeout: seconds after which a worker that does not turn its loop is killed.
         reap: called each time, for those whose end no signal has told.
+        kill: ends a worker that hangs.
     """
 
-    def __init__(self, roster: Roster, loop: Loop, timeout: float, reap: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        roster: Roster,
+        loop: Loop,
+        timeout: float,
+        reap: Callable[[], object],
+        kill: Callable[[Member], object],
+    ) -> None:
         self._roster = roster
         self._timers = loop.timers
         self._timeout = timeout
         self._interval = min(_LOOK_SECONDS, timeout / 4)
         self._reap = reap
+        self._kill = kill
         self._looked_at = self._timers.now()
 
     def begin(self) -> None:
@@ -78,4 +87,4 @@ class Vigil:
 
     def _kill_if_there(self, member: Member) -> None:
         if self._roster.members.get(member.number) is member:
-            send_signal(member.pid, signal.SIGKILL)
+            self._kill(member)

@@ -12,10 +12,13 @@ import random
 import signal
 from collections.abc import Callable, Sequence
 
+from .. import forked
 from ..adapters.channel import Channel, framed
+from ..adapters.ending import allow
 from ..app import App
 from ..errors import SetupError
 from ..log import logger
+from ..server.after_fork import let_go_in_children
 from ..server.binding import Bound
 from ..server.dump import dump
 from ..server.loop import Loop
@@ -105,6 +108,7 @@ class _Worker:
         """Serve; gives the exit status."""
         service = self.service
         service.loop.call_soon(self._opened)
+        let_go_in_children(self, _Worker._leave_to_parent)
         with caught_signals({signal.SIGTERM: self._asked}, service.loop.signal_fileno()):
             try:
                 while not service.finished:
@@ -114,11 +118,24 @@ class _Worker:
             except SetupError as error:
                 self._send(_failure(error, explain))
                 return _APP_FAILED
+            except BaseException as error:
+                forked.came_back(error)
+                raise
             finally:
+                self._allow_time()
                 # What was published last, in stop hooks too, is for the others.
                 self._channel.close(_LAST_WORDS_SECONDS)
                 service.loop.close()
         return 0
+
+    def _allow_time(self) -> None:
+        # For the threads and jobs of the app. Who leaves has all of it, since nobody waits for that.
+        cut_at = self.service.cut_at
+        allow(self._settings.grace if cut_at is None else cut_at - self.service.loop.timers.now())
+
+    def _leave_to_parent(self) -> None:
+        self.service.leave_to_parent()
+        self._channel.forget()
 
     def _make_bus(self, site: Site, loop: Loop) -> WorkerBus:
         self._bus = WorkerBus(site, self._send, birth=self._life.birth, epoch=self._life.epoch)

@@ -43,14 +43,21 @@ class Bound:
         sock: it, never blocking.
         certificates: for the TLS handshakes of its clients; None where it speaks plain HTTP.
         claim: the path of a Unix socket, for whoever must remove it.
+        ours: whether we have bound it ourselves, so that it ends with us.
     """
 
-    __slots__ = ("_mark", "certificates", "claim", "sock")
+    __slots__ = ("_mark", "_ours", "certificates", "claim", "sock")
 
     def __init__(
-        self, sock: socket.socket, certificates: Certificates | None = None, claim: Claim | None = None
+        self,
+        sock: socket.socket,
+        certificates: Certificates | None = None,
+        claim: Claim | None = None,
+        *,
+        ours: bool = False,
     ) -> None:
         self.sock = sock
+        self._ours = ours
         self.certificates = certificates
         self.claim = claim
         # So that ``free_port_if_stuck`` and ``stop`` know us from other programs.
@@ -72,6 +79,16 @@ class Bound:
     def serve(self) -> None:
         """Say that this process is about to accept here; also by one that has inherited the socket."""
         self._mark.renew(self.sock)
+
+    def queue_nobody(self) -> None:
+        """Have the kernel take no more clients into the backlog, in all processes; who is in there stays.
+
+        Else, while the backlog is emptied, more would come than can be answered in time. A socket that we were given
+        outlives us, and stays as it is.
+        """
+        if self._ours:
+            with contextlib.suppress(OSError):
+                self.sock.listen(0)
 
     def close(self) -> None:
         """Stop listening; a path is removed by the process that bound it, and only while it is still its own."""
@@ -183,12 +200,12 @@ def _bind_place(place: Place, settings: Settings, options: Options) -> list[Boun
         from .unixsocket import bind_unix
 
         sock, claim = bind_unix(place.path, place.mode, settings.backlog)
-        return [Bound(sock, claim=claim)]
+        return [Bound(sock, claim=claim, ours=True)]
     if isinstance(place, Inherited):
         return [Bound(_inherit(place, settings.backlog))]
     where = Address(place.host, place.port)
     sockets = bind(where, settings.backlog, reuse_port=settings.reuse_port, ipv6_only=options.ipv6_only)
-    return [Bound(sock) for sock in sockets]
+    return [Bound(sock, ours=True) for sock in sockets]
 
 
 def _inherit(place: Inherited, backlog: int) -> socket.socket:

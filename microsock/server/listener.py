@@ -73,13 +73,18 @@ class Listener:
         self._accepted = accepted
         self._batch = batch
         self._open = True
+        self._drained: Callable[[], object] | None = None  # while the backlogs are emptied
+        self._drain_due = False
+        self._may_come: dict[Bound, int] = {}  # how many more from each backlog
         self._shut = shut
         self._pausing = False
         self._pause_seconds = _FIRST_PAUSE
         self._last_log = -_LOG_SECONDS
         for each in bound:
             each.serve()
-        self._watches = [loop.watch(each.sock.fileno(), functools.partial(self._accept_batch, each)) for each in bound]
+        self._watches = {
+            each: loop.watch(each.sock.fileno(), functools.partial(self._accept_batch, each)) for each in bound
+        }
         self._watch()
 
     def begin(self) -> None:
@@ -92,12 +97,24 @@ class Listener:
         self.connections -= 1
         self._watch()
 
-    def accept_waiting(self, most: int) -> None:
-        """Accept what waits in the backlogs, up to ``most`` of each: the last deed before ``close``."""
-        for each in self.bound:
-            for _ in range(most):
-                if not self._accept_one(each):
-                    break
+    def drain(self, most: int, drained: Callable[[], object]) -> None:
+        """Accept who waits in the backlogs, no more in one turn than before, and close each when it is empty.
+
+        Args:
+            most: so many of each at most: who connects all the time cannot keep it open.
+            drained: called when all are closed; perhaps from within this call.
+        """
+        self._drained, self._drain_due = drained, True
+        self._watch()
+        for each in self._watches:
+            self._may_come[each] = most
+            each.queue_nobody()
+        self._drain_on()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody can come any more."""
+        return not self._watches
 
     def hand_over(self) -> list[Bound]:
         """Leave the sockets to somebody else, still listening."""
@@ -109,18 +126,43 @@ class Listener:
         """How many clients wait in the backlogs, as far as the kernel tells; from any thread."""
         return sum(_backlog(each.sock) for each in self.bound)
 
+    def forget(self) -> None:
+        """In a forked process: close its copies of the sockets."""
+        for each in self.bound:
+            each.sock.close()
+
     def close(self) -> None:
         """Stop listening. What still waits in a backlog is reset by the kernel."""
         self._open = False
-        for watch, each in zip(self._watches, self.bound, strict=True):
-            watch.close()
-            each.close()
+        for each in list(self._watches):
+            self._close(each)
+
+    def _close(self, bound: Bound) -> None:
+        self._watches.pop(bound).close()
+        bound.close()
+
+    def _drain_on(self) -> None:
+        # By turns and not by news: there is none of a backlog that another worker has emptied.
+        self._drain_due = False
+        if self._drained is None:
+            return
+        for each in list(self._watches):
+            self._accept_batch(each, True, False)
+        if self.closed:
+            drained, self._drained = self._drained, None
+            drained()
+        else:
+            self._watch()
 
     def _watch(self) -> None:
         # The one place that decides whether we listen at the moment.
-        wanted = self._open and not self._shut and not self._pausing and self.connections < self._max_connections
-        for watch in self._watches:
+        able = self._open and not self._pausing and self.connections < self._max_connections
+        wanted = able and not self._shut and self._drained is None
+        for watch in self._watches.values():
             watch.want(wanted, False)
+        if able and self._drained is not None and not self._drain_due:
+            self._drain_due = True
+            self._loop.call_soon(self._drain_on)
 
     def _accept_batch(self, bound: Bound, readable: bool, writable: bool) -> None:
         # The more clients are busy, the longer a turn: who is new must not wait for one turn each.
@@ -135,6 +177,8 @@ class Listener:
         try:
             sock, peer = bound.sock.accept()
         except BlockingIOError:
+            if self._drained is not None:
+                self._close(bound)
             return False
         except ConnectionAbortedError:
             return True  # That client gave up while it waited.
@@ -143,7 +187,13 @@ class Listener:
             return False
         self._pause_seconds = _FIRST_PAUSE
         self._hand_over(sock, client_address(peer), bound.certificates)
-        return True
+        return self._drained is None or self._counted(bound)
+
+    def _counted(self, bound: Bound) -> bool:
+        self._may_come[bound] -= 1
+        if not self._may_come[bound]:
+            self._close(bound)
+        return bound in self._watches
 
     def _hand_over(self, sock: socket.socket, client: Address, certificates: Certificates | None) -> None:
         self.connections += 1

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 import selectors
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
 
+from .. import forked
 from ..failures import log_failure, reraise_if_fatal
 from .timers import Timers
 from .wakeup import Mailbox, Wakeup
@@ -108,6 +110,7 @@ class Loop:
         self.may_defer = False
         """Whether what is made now may wait for ``at_end``, together with what the rest of this turn's news brings."""
         self.closed = False
+        self._abandoned = False
         self._wakeup_watch = self.watch(self._wakeup.fileno(), self._woken)
         self._wakeup_watch.want(True, False)
 
@@ -130,6 +133,8 @@ class Loop:
         """
         if self.in_turn():
             self._soon.append(callback)
+        elif self._abandoned:
+            raise RuntimeError("this process was forked from the one that serves; only that one can do this")
         else:
             self._mailbox.put(callback)
             self._wakeup.wake()
@@ -162,6 +167,8 @@ class Loop:
         Args:
             timeout: how long to wait at most, in seconds; None as long as it takes.
         """
+        if self._abandoned:
+            forked.came_back()
         news = self.selector.select(self._wait(timeout))
         self._thread = get_ident()
         began = self.turn_began = self._now()
@@ -185,6 +192,8 @@ class Loop:
                 count += self._run_timers()
             return count + self._run_soon() if self._soon else count
         finally:
+            if self._abandoned:
+                forked.came_back(sys.exception())
             self._thread = None
             self.may_defer = False
             self.turn_began = math.inf
@@ -217,8 +226,17 @@ class Loop:
         self._wakeup.close()
 
     def abandon(self) -> None:
-        """In a forked process: close its copies of what belongs to the other one, which goes on watching."""
-        self.closed = True
+        """In a forked process: close its copies of what belongs to the other one, which goes on watching.
+
+        A turn that this process was forked in calls nobody any more, and ends it, see ``forked``.
+        """
+        self.closed = self._abandoned = True
+        self._thread = None
+        for key in list((self.selector.get_map() or {}).values()):
+            key.data.events = 0
+        self._soon.clear()
+        self._at_end.clear()
+        self.timers.clear()
         self.selector.close()
         self._wakeup.close()
 

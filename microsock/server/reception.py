@@ -84,6 +84,11 @@ class Reception:
         for handshake in list(self._handshakes):
             handshake.abort()
 
+    def forget(self) -> None:
+        """In a forked process: close its copies of the sockets."""
+        for handshake in self._handshakes:
+            handshake.forget()
+
     def _shaken(self, client: Address, handshake: Handshake, transport: TlsTransport | None) -> None:
         self._handshakes.discard(handshake)
         if transport is None:

@@ -16,6 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from .. import forked
 from ..adapters.control import ControlServer, open_control
 from ..app import App
 from ..errors import BadSetting, BindError
@@ -24,6 +25,7 @@ from ..rates import parse_rate
 from ..request import Address
 from ..settings import Settings, checked, from_environment, resolve
 from .addresses import Place, TcpPlace, UnixPlace, parse_addresses, shown
+from .after_fork import let_go_in_children
 from .binding import Bound, address_of, bind_places, bound_to, stream_socket
 from .commands import ServerCommands
 from .elsewhere import check_places
@@ -307,6 +309,13 @@ class Server:
             finally:
                 self._leave_turns()
 
+    def time_left(self) -> float:
+        """Seconds that are left of the time to stop: for what the program has to finish once the server has."""
+        service = self._service
+        if service is None or service.cut_at is None:
+            return self.settings.grace
+        return max(0.0, service.cut_at - service.loop.timers.now())
+
     def __repr__(self) -> str:
         return f"<Server {shown(self.address)}>"
 
@@ -331,6 +340,12 @@ class Server:
         if self._control is not None:
             self._control.close()
             self._control = None
+
+    def _leave_to_parent(self) -> None:
+        if self._control is not None:
+            self._control.leave_to_parent()
+        if self._service is not None:
+            self._service.leave_to_parent()
 
     def _run_workers(self) -> None:
         from ..runners.preforked import run_workers
@@ -365,6 +380,7 @@ class Server:
             raise RuntimeError("this server is run already, by another thread or by the caller of this handler")
         if not self._owned:
             self._owned, self._owner = True, os.getpid()
+            let_go_in_children(self, Server._leave_to_parent)
         try:
             yield self._started()
         finally:
@@ -396,6 +412,7 @@ def _cut_on_error(service: Service) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        forked.came_back(error)
         service.stop_at_once()
         if not (isinstance(error, StoppedAtOnce) and error.signum == signal.SIGTERM):
             raise

@@ -5,12 +5,14 @@ One thread at a time turns it; ``ask_to_stop`` alone may be called by others, an
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .. import forked
 from ..adapters.threads import ThreadPool
 from ..app import App
 from ..board import Board, private_board
@@ -78,7 +80,7 @@ class Service:
             clients=self.parts.clients,
         )
         self.site.departures = Departures(self.loop)
-        self.site.on_cleaned_up = self._finish_if_drained
+        self.site.on_cleaned_up = self._finish_if_empty
         self.reception = Reception(self.loop, settings.tls_timeout, welcome=self._welcome, left=self._client_left)
         self.listener = Listener(
             bound,
@@ -97,11 +99,13 @@ class Service:
             now=board.now,
         )
         self.finished = False
+        self.cut_at: float | None = None
+        """When what is not done is cut, on the clock of the timers; None while nobody has asked to stop."""
         self._opened = False
         self._spare_is_due = False
         self._leaving: Leaving | None = None
         self._notifier: Notifier | None = None
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Connection, SocketTransport] = {}
         self._on_closed = self._connection_closed  # one for all of them
         self._asked: deque[float] = deque()
 
@@ -189,8 +193,20 @@ class Service:
         self.finished = True
         return self.listener.hand_over()
 
+    def leave_to_parent(self) -> None:
+        """In a process that the app has forked: close its copies of all descriptors, and serve nobody here."""
+        self.finished = True
+        self.loop.abandon()
+        self.listener.forget()
+        self.reception.forget()
+        for transport in self._connections.values():
+            transport.forget()
+        with contextlib.suppress(ValueError):  # not attached yet
+            self.site.app.detach(self.site)
+
     def stop_at_once(self) -> None:
         """Cut every connection and finish."""
+        self.cut_at = self.loop.timers.now()
         self.listener.close()
         _guarded(self.reception.abort)
         for connection in list(self._connections):
@@ -199,6 +215,8 @@ class Service:
 
     def _open(self) -> None:
         self._opened = True
+        # A child that the app has forked may serve too: as a server of its own, from here to its end.
+        self._end_child, forked.end_child = forked.end_child, None
         try:
             self.site.start()
         except BaseException as error:
@@ -242,7 +260,7 @@ class Service:
             on_closed=self._on_closed,
         )
         transport.handler = connection
-        self._connections[connection] = None
+        self._connections[connection] = transport
         if self.site.draining:
             connection.drain()
 
@@ -252,19 +270,17 @@ class Service:
 
     def _client_left(self) -> None:
         self.listener.released()
-        self._finish_if_drained()
-
-    def _finish_if_drained(self) -> None:
-        if self.site.draining and self._is_empty():
-            # Not from here: the connection is still in the middle of what closed it.
-            self.loop.call_soon(self._finish)
+        self._finish_if_empty()
 
     def _is_empty(self) -> bool:
-        return not self._connections and not self.reception.waiting and not self.site.cleanups
+        gone = not self._connections and not self.reception.waiting and not self.site.cleanups
+        return gone and self.listener.closed
 
     def _drain(self, within: float) -> None:
         # Asked again, it may have less time than before; the earliest cut is the last.
-        self.loop.timers.call_at(self.loop.timers.now() + within, self._cut)
+        cut_at = self.loop.timers.now() + within
+        self.cut_at = cut_at if self.cut_at is None else min(cut_at, self.cut_at)
+        self.loop.timers.call_at(cut_at, self._cut)
         if self._leaving is not None:
             self._hurry(self._leaving)
         if self.site.draining:
@@ -272,16 +288,23 @@ class Service:
         self.site.ending = self.site.draining = True
         if self._notifier is not None:
             self._notifier.stopping()
-        if self._opened:
-            # Clients in the backlog have been told that we are there.
-            self.listener.accept_waiting(self.site.settings.backlog)
-        self.listener.close()
         self.reception.drain()
         for connection in list(self._connections):
             if not _guarded(connection.drain):
                 _guarded(connection.abort)
+        if self._opened:
+            # Clients in the backlog have been told that we are there.
+            # The kernel takes one more than it is told.
+            self.listener.drain(self.site.settings.backlog + 1, self._finish_if_empty)
+        else:
+            self.listener.close()
         if self._is_empty():
             self._finish()
+
+    def _finish_if_empty(self) -> None:
+        if self.site.draining and self._is_empty():
+            # Not from here: a connection may be still in the middle of what closed it.
+            self.loop.call_soon(self._finish)
 
     def _hurry(self, leaving: Leaving) -> None:
         # It was to leave, and now the whole server stops.
@@ -299,6 +322,8 @@ class Service:
         if self.finished:
             return
         self.finished = True
+        if self._opened:
+            forked.end_child = self._end_child
         self.watchdog.stop()
         if self._opened:
             _guarded(self.site.stop)

@@ -12,6 +12,7 @@ import struct
 import termios
 from typing import Protocol
 
+from .. import forked
 from ..failures import log_failure, reraise_if_fatal
 from .loop import Loop, Watched
 
@@ -35,6 +36,7 @@ class Handler(Protocol):
 
 def lost(error: OSError) -> ConnectionError:
     """What ends a connection: ETIMEDOUT and its like, and what OpenSSL complains of, as much as ECONNRESET."""
+    forked.came_back()  # there the socket is closed
     return error if isinstance(error, ConnectionError) else ConnectionError(*error.args)
 
 
@@ -101,6 +103,11 @@ class SocketTransport(Watched):
         self.unwatch()
         self._sock.close()
         self.handler = None
+
+    def forget(self) -> None:
+        """In a forked process: close its copy of the socket. The other process goes on with it."""
+        self.events = 0
+        self._sock.close()
 
     def watch(self, read: bool, write: bool) -> None:
         """Say which news to be called for: bytes to read, room to write, both or neither."""

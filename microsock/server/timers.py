@@ -94,6 +94,12 @@ class Timers:
             callback()
         return ran
 
+    def clear(self) -> None:
+        """Forget all that was promised."""
+        self._heap.clear()
+        self._due.clear()
+        self._dead = 0
+
     def __len__(self) -> int:
         return len(self._heap) + len(self._due) - self._dead
 

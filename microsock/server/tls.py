@@ -68,6 +68,10 @@ class Handshake:
         self._sock.close()
         self._done(self, None)
 
+    def forget(self) -> None:
+        """In a forked process: close its copy of the socket."""
+        self._sock.close()
+
     def _ready(self, readable: bool, writable: bool) -> None:
         try:
             self._sock.do_handshake()

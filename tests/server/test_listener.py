@@ -37,14 +37,15 @@ class Sparse(socket.socket):
 class Desk:
     """A listener on a clock, its clients, and those whom it let in."""
 
-    def __init__(self, max_connections: int = 100, sockets: int = 1) -> None:
+    def __init__(self, max_connections: int = 100, sockets: int = 1, batch: int = 16) -> None:
         self.clock = Clock()
         self.loop = Loop(self.clock)
         self.listening = [self.bound() for _ in range(sockets)]
         self.accepted: list[tuple[socket.socket, Address]] = []
         self.clients: list[socket.socket] = []
         bound = [Bound(sock) for sock in self.listening]
-        self.listener = Listener(bound, self.loop, max_connections=max_connections, accepted=self.let_in)
+        self.listener = Listener(bound, self.loop, max_connections=max_connections, accepted=self.let_in, batch=batch)
+        self.drained = 0
 
     def bound(self) -> Sparse:
         sock = Sparse()
@@ -69,6 +70,12 @@ class Desk:
             self.loop.step()
         return len(self.accepted)
 
+    def drain(self, most: int = 100) -> None:
+        self.listener.drain(most, self.note_drained)
+
+    def note_drained(self) -> None:
+        self.drained += 1
+
     def leave(self) -> None:
         """One of those inside leaves."""
         self.accepted.pop()[0].close()
@@ -91,6 +98,13 @@ def desk() -> Iterator[Desk]:
 @pytest.fixture
 def small() -> Iterator[Desk]:
     desk = Desk(max_connections=2)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def modest() -> Iterator[Desk]:
+    desk = Desk(batch=1)
     yield desk
     desk.close()
 
@@ -217,16 +231,76 @@ def test_a_client_that_cannot_be_served_is_closed_and_not_counted(desk: Desk, ca
     listener.close()
 
 
-def test_before_it_closes_it_accepts_who_waits(desk: Desk) -> None:
-    desk.connect(20)
-    desk.listener.accept_waiting(100)
-    assert len(desk.accepted) == 20
+@pytest.mark.parametrize("count", [0, 1, 15, 16, 17, 40])
+def test_before_it_closes_it_accepts_who_waits(desk: Desk, count: int) -> None:
+    desk.connect(count)
+    desk.drain()
+    assert desk.turns(4) == count
+    assert (desk.listener.closed, desk.drained) == (True, 1)
+
+
+@pytest.mark.parametrize("count", [1, 5, 6])
+def test_it_accepts_no_more_in_one_turn_than_before_when_it_is_about_to_close(modest: Desk, count: int) -> None:
+    modest.connect(count)
+    modest.drain()
+    assert [len(modest.accepted), *(modest.turns() for _ in range(count))] == [*range(1, count + 1), count]
+    assert modest.drained == 1
+
+
+def test_two_that_drain_one_backlog_share_it_and_leave_nobody_behind(modest: Desk) -> None:
+    desk, taken = modest, list[socket.socket]()
+    same = Bound(socket.socket(fileno=os.dup(desk.listening[0].fileno())))  # as another worker has it
+    same.sock.setblocking(False)
+    other = Listener([same], desk.loop, max_connections=9, accepted=lambda sock, *_: taken.append(sock), batch=1)
+    desk.connect(7)
+    desk.drain()
+    other.drain(100, desk.note_drained)
+    desk.turns(7)
+    assert sorted([len(desk.accepted), len(taken)]) == [3, 4]
+    assert (desk.listener.closed, other.closed, desk.drained) == (True, True, 2)
+    for sock in taken:
+        sock.close()
 
 
 def test_who_connects_all_the_time_cannot_keep_it_from_closing(desk: Desk) -> None:
     desk.connect(20)
-    desk.listener.accept_waiting(5)
-    assert len(desk.accepted) == 5
+    desk.drain(most=5)
+    assert (len(desk.accepted), desk.listener.closed, desk.drained) == (5, True, 1)
+
+
+def test_where_the_limit_is_reached_the_rest_of_the_backlog_waits_for_room(small: Desk) -> None:
+    small.connect(3)
+    small.drain()
+    assert small.turns(3) == 2
+    assert small.drained == 0
+    small.leave()
+    assert small.turns(2) == 2
+    small.leave()
+    small.turns(2)
+    assert small.drained == 1
+
+
+def test_without_a_descriptor_to_be_had_the_backlog_waits_for_one(desk: Desk) -> None:
+    desk.connect(2)
+    desk.listening[0].errors = [errno.EMFILE]
+    desk.drain()
+    assert desk.turns(2) == 0
+    assert desk.turns(3, at=1) == 2
+    assert desk.listener.closed
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_backlog_that_is_emptied_takes_nobody_more_where_it_is_ours(ours: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as sock:
+        bound = Bound(sock, ours=ours)
+        bound.queue_nobody()
+        clients = [socket.socket() for _ in range(4)]
+        for client in clients:
+            client.settimeout(0.2)
+        came = [client.connect_ex(sock.getsockname()) == 0 for client in clients]
+        assert came == ([True, False, False, False] if ours else [True] * 4)
+        for client in clients:
+            client.close()
 
 
 def test_closed_while_it_looked_away_it_stays_closed(desk: Desk) -> None:
