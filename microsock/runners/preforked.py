@@ -241,7 +241,7 @@ class _House(Household):
         self._notifier.ready()
 
     def stopping(self) -> None:
-        """Tell the person in front of it, and systemd."""
+        """Tell the person in front of it, systemd, and the kernel: from here on the backlogs are only emptied."""
         if not self._quiet:
             say_stopping()
         self._notifier.stopping()
