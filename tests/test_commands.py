@@ -309,8 +309,38 @@ def test_publish_reaches_who_follows_the_topic(shared: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    "flags",
+    [
+        ["--pid-file", "{folder}/pid"],
+        ["--control", "{folder}/socket"],
+        ["--workers", "2", "--pid-file", "{folder}/pid"],
+    ],
+    ids=["pid file", "control", "workers with a pid file"],
+)
+def test_a_server_whose_socket_lies_elsewhere_is_found_by_its_port(
+    folder: Path, flags: list[str], capsys: Printed
+) -> None:
+    from websockets.sync.client import connect
+
+    given = [each.format(folder=folder) for each in flags]
+    with running("--app-dir", str(folder), *given, "shop") as server:
+        port = str(server.port)
+        with connect(f"{server.websocket_url}/news") as ws:
+            assert ws.recv(10) == "ready"
+            assert main(["publish", "-p", port, "news", '"hello"']) == 0
+            assert ws.recv(10) == "hello"
+        assert main(["status", "-p", port]) == 0
+        assert main(["stop", "-p", port]) == 0
+        assert main(["status", "-p", port]) == 1
+    assert "no server at port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
+        (["publish", "news", "'\"\\ud83d\"'".strip("'")], 2, "lone surrogate"),
+        (["publish", "news", "[1e999]"], 2, "too large a number"),
+        (["publish", "news", "[" * 100_000], 2, "nested too deeply"),
         (["publish", "news", "hello"], 2, "'hello' is no JSON"),
         (["publish", "news", "7"], 2, "neither a text, nor an object, nor an array"),
         (["publish", "-p", "9", "news", '"x"'], 1, "no server at port 9"),

@@ -13,7 +13,7 @@ import socket
 import stat
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import BindError, MicrosockError
 from ..log import logger
@@ -22,6 +22,9 @@ from ..settings import Settings
 from .control_path import control_path
 from .mark import Mark
 from .peers import peer_of
+
+if TYPE_CHECKING:
+    from .control_link import ControlLink
 
 __all__ = ["Commands", "ControlServer", "open_control"]
 
@@ -72,10 +75,18 @@ class ControlServer:
         self._socket = _bound(path)
         # So that ``stop`` knows the process from other programs, also when it listens for nothing else any more.
         self._mark = Mark(self._socket)
+        self._link: ControlLink | None = None
         self._inode = _inode(path)
         self._pid = os.getpid()
         self._watch = loop.watch(self._socket.fileno(), self._accept)
         self._watch.want(True, False)
+
+    def link_from_port(self, port: int) -> None:
+        """Let clients that know only the server's port find it; 0 if it has none."""
+        if port and self._link is None:
+            from .control_link import ControlLink  # only where the socket is not at the port's place
+
+            self._link = ControlLink(self.path, port)
 
     def close(self) -> None:
         """Hear nobody any more, and take the file away if it is still ours. May be called again."""
@@ -84,6 +95,8 @@ class ControlServer:
         self._watch.close()
         self._mark.close()
         self._socket.close()
+        if self._link is not None:
+            self._link.close()
         for peer in list(self._peers):
             peer.close()
         # Another server may have taken the path over meanwhile.
@@ -139,8 +152,8 @@ def open_control(
         port: of the server; what says where if the settings do not, 0 if it has none.
         loop: see ``ControlServer``.
         commands: see ``ControlServer``.
-        by_default: whether to open one by the port alone. If that cannot be had the server serves without it, and
-            a line in the log says so.
+        by_default: whether to open one by the port alone, and to let one elsewhere be found by the port. If that
+            cannot be had the server serves without it, and a line in the log says so.
 
     Raises ``BindError`` if the place that the settings name cannot be had.
     """
@@ -149,8 +162,12 @@ def open_control(
         return None
     try:
         path = control_path(settings.control, settings.pid_file, port)
-        most = settings.max_message_size
-        return None if path is None else ControlServer(path, loop, commands, max_message_size=most)
+        if path is None:
+            return None
+        control = ControlServer(path, loop, commands, max_message_size=settings.max_message_size)
+        if asked_for and by_default:
+            control.link_from_port(port)
+        return control
     except MicrosockError as error:
         if asked_for:
             raise

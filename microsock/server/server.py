@@ -287,6 +287,8 @@ class Server:
         commands = ServerCommands(self, reload)
         if self._control is not None:
             self._control.commands = commands
+            if by_default:
+                self._control.link_from_port(self.port)
         else:
             loop = self._started().loop
             self._control = open_control(self.settings, self.port, loop, commands, by_default=by_default)
