@@ -19,6 +19,7 @@ _HEAD = 8
 _FREE, _CLAIMED = 0, (1 << 64) - 1  # of a slot's PID, until the worker itself has written there
 # The past changes for some microseconds, when a worker has ended; whoever looks just then looks again.
 _MOST_LOOKS = 100
+_MOST = (1 << 64) - 1  # that a number has room for
 
 
 def board_cells(slots: int) -> int:
@@ -63,14 +64,17 @@ class Board:
     def __init__(self, cells: Cells, slots: int, now: Callable[[], float]) -> None:
         self._cells = cells
         self._slots = slots
+        self._claimed: set[int] = set()
         self.now = now
         cells[_BORN] = int(now() * 1e6)
 
     def claim(self, worker: int) -> int:
         """A slot for a worker that is about to start; -1 where none is free, and its figures will be missing."""
+        # By what is known here: a worker that has gone bad may have written anything into its own slot.
         for slot in range(self._slots):
-            cells = self._row(slot)
-            if cells[Cell.PID] == _FREE:
+            if slot not in self._claimed:
+                self._claimed.add(slot)
+                cells = self._row(slot)
                 cells[Cell.WORKER] = worker
                 cells[Cell.PID] = _CLAIMED
                 return slot
@@ -87,18 +91,20 @@ class Board:
 
     def release(self, slot: int) -> None:
         """The worker of this slot has ended: what it counted is the past's, and the slot is free."""
-        if slot < 0 or (cells := self._row(slot))[Cell.PID] == _FREE:
+        if slot not in self._claimed:
             return
-        past = self._row(self._slots)
+        self._claimed.discard(slot)
+        cells, past = self._row(slot), self._row(self._slots)
         with self._changing():
             for cell, count in enumerate(cells):
                 if count and cell >= FIRST_SUM:
-                    past[cell] += count
+                    # A worker that has gone bad may have written anything there.
+                    past[cell] = min(past[cell] + count, _MOST)
             cells[:] = private_cells(CELLS)
 
     def restarted(self) -> None:
         """A worker is being replaced because it died."""
-        self._cells[_RESTARTS] += 1
+        self._cells[_RESTARTS] = min(self._cells[_RESTARTS] + 1, _MOST)
 
     def figures(self) -> Figures:
         """What it says now."""
@@ -118,11 +124,12 @@ class Board:
     @contextmanager
     def _changing(self) -> Iterator[None]:
         # Odd while it changes.
-        self._cells[_EDITION] += 1
+        edition = self._cells[_EDITION] | 1
+        self._cells[_EDITION] = edition
         try:
             yield
         finally:
-            self._cells[_EDITION] += 1
+            self._cells[_EDITION] = (edition + 1) & _MOST
 
     def _row(self, slot: int) -> Cells:
         # A view onto the numbers, not a copy; the past stands behind the last slot.

@@ -3,11 +3,53 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microsock.board import Board, Figures, board_cells, private_board
+from microsock.status import Standing, report
 from microsock.tally import BOUNDS, CELLS, Cell, Tally, private_cells
 
 LATENCIES = range(Cell.LATENCY, Cell.LATENCY + len(BOUNDS) + 1)
+
+
+@given(st.binary(max_size=300), st.integers(0, CELLS - 1), st.sampled_from([0, 1, (1 << 63), (1 << 64) - 1]))
+def test_whatever_a_worker_writes_the_board_goes_on_for_the_others(data: bytes, cell: int, value: int) -> None:
+    board = private_board(lambda: 5.0, 3)
+    good, bad = board.claim(1), board.claim(2)
+    board.tally(good, 11).answered(200, 0.1)
+    cells = board.tally(bad, 22).cells
+    for place in range(0, len(data) - 7, 8):
+        cells[cell - place // 8] = int.from_bytes(data[place : place + 8], "big")
+    cells[cell] = value
+    for _ in range(2):
+        report([Standing(board, {})])
+        board.release(bad)
+        bad = board.claim(3)
+        assert bad not in (good, -1)
+        board.tally(bad, 22).cells[cell] = value
+    assert board.figures().workers[0][Cell.STATUS + 100] == 1
+
+
+def test_a_slot_is_free_only_when_it_was_released_whatever_stands_in_it() -> None:
+    board = private_board(lambda: 5.0, 2)
+    first = board.claim(1)
+    board.tally(first, 0)
+    assert board.claim(2) != first
+    assert board.claim(3) == -1
+    board.release(first)
+    board.release(first)
+    assert board.claim(3) == first
+
+
+def test_numbers_without_room_stay_at_the_most() -> None:
+    board = private_board(lambda: 5.0, 1)
+    board._cells[0], board._cells[1] = (1 << 64) - 1, (1 << 64) - 1
+    for _ in range(2):
+        board.tally(board.claim(1), 11).cells[Cell.STATUS] = (1 << 64) - 1
+        board.release(0)
+        board.restarted()
+    assert board.figures().past[Cell.STATUS] == board.figures().restarts == (1 << 64) - 1
 
 
 def test_the_numbers_lie_apart() -> None:

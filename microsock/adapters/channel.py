@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..log import logger
+from .limited_log import LimitedLog
+from .untrusted import printable
 
 if TYPE_CHECKING:
     from ..server.loop import Loop
@@ -37,6 +38,10 @@ class Channel:
         received: called with each body, in order.
         closed: called once when the other end is gone or has sent nonsense; not after ``close``.
         limit: most bytes that wait to be sent, and the longest message that is taken.
+        peer: who the other end is, for the log.
+
+    A message at which ``received`` raises is logged and passed over: ``ValueError`` is the other end's fault, and
+    anything else is ours.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class Channel:
         received: Callable[[bytes], object],
         closed: Callable[[], object],
         limit: int = 16 << 20,
+        peer: str = "another process",
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
@@ -54,6 +60,8 @@ class Channel:
         self._received = received
         self._closed = closed
         self._limit = limit
+        self._peer = peer
+        self._errors = LimitedLog(loop, f"messages from {peer} that were passed over")
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self._flush_due = False
@@ -141,8 +149,10 @@ class Channel:
             start = end
             try:
                 self._received(message)
+            except ValueError as error:
+                self._errors.error("a message from %s is not understood: %s", self._peer, printable(str(error)))
             except Exception:
-                logger.exception("unexpected error in a message from another process")
+                self._errors.error("unexpected error in a message from %s", self._peer, traceback=True)
         del buffer[:start]
 
     def _flush(self) -> None:
@@ -174,6 +184,7 @@ class Channel:
 
     def _give_up(self) -> None:
         self.open = False
+        self._errors.close()
         self._outgoing.clear()
         self._watch.close()
         self._sock.close()

@@ -66,7 +66,8 @@ class Child:
                 data = os.read(self._report, _LONGEST_REPORT)
             except BlockingIOError:
                 return
-            self._reported += data
+            # No more is ever reported; but a library there could write on.
+            self._reported = (self._reported + data)[:_LONGEST_REPORT]
             if not data:
                 self._close_report()
 

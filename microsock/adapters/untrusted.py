@@ -10,7 +10,7 @@ from typing import Any
 
 from ..json_codec import parse_json
 
-__all__ = ["count_in", "printable", "read_object", "text_in"]
+__all__ = ["count_in", "printable", "printable_lines", "read_object", "seconds_in", "text_in"]
 
 _LONGEST_TEXT = 500
 _DEEPEST = 32
@@ -46,6 +46,14 @@ def count_in(said: dict[str, Any], name: str, least: int, most: int) -> int:
     return value
 
 
+def seconds_in(said: dict[str, Any], name: str, most: float) -> float:
+    """The seconds that an object has under a name; of a longer time ``most``."""
+    value = said.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not value >= 0:
+        raise ValueError(f"{name!r} is no number of seconds: {value!r:.60}")
+    return float(min(value, most))
+
+
 def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
     """A text for a log or a terminal: on one line, not too long, and without a character that does something there."""
     if len(text) > longest:
@@ -53,6 +61,13 @@ def printable(text: str, longest: int = _LONGEST_TEXT) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def printable_lines(text: str, longest: int) -> str:
+    """As ``printable``, but line ends and tabs stay. Of a longer text the end stays: of a traceback that says most."""
+    if len(text) > longest:
+        text = f"…{text[1 - longest :]}"
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in text)
 
 
 def _check(value: object) -> None:

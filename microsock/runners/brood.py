@@ -64,7 +64,8 @@ class Brood:
         pid, ours = self._fork(number)
         member = self._roster.born(pid, now)
         heard, silent = partial(self._heard, member), partial(self._silent, member)
-        self._channels[number] = Channel(ours, self._loop, received=heard, closed=silent)
+        peer = f"worker {number} (pid {pid})"
+        self._channels[number] = Channel(ours, self._loop, received=heard, closed=silent, peer=peer)
 
     def send(self, number: int, message: bytes) -> bool:
         """Queue a message for a worker; False if there is no room. One that has just ended misses nothing."""

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ..adapters.untrusted import printable, printable_lines, read_object, seconds_in, text_in
 from ..startup import NamedTuple
 
-__all__ = ["Closable", "Failure", "Household", "Ready"]
+__all__ = ["Closable", "Failure", "Household", "Ready", "read_failure", "read_ready"]
+
+_LONGEST_WORD = 4 << 20
+_LONGEST_GRACE = 1e9
+_MOST_WARNINGS = 100
+_LONGEST_DETAILS = 64 << 10
 
 
 class Household:
@@ -66,3 +72,20 @@ class Failure(NamedTuple):
 
     message: str
     details: str
+
+
+def read_ready(word: bytes) -> Ready:
+    """What a worker says once it serves. Raises ``ValueError`` for what says no such thing."""
+    said = read_object(word, _LONGEST_WORD)
+    warnings = said.get("warnings")
+    if not isinstance(warnings, list) or not all(isinstance(each, str) for each in warnings):
+        raise ValueError(f"'warnings' are no texts: {warnings!r:.60}")
+    grace = seconds_in(said, "grace", _LONGEST_GRACE)
+    return Ready(printable(text_in(said, "summary")), grace, [printable(each) for each in warnings[:_MOST_WARNINGS]])
+
+
+def read_failure(word: bytes) -> Failure:
+    """Why a worker says that it could not begin. Raises ``ValueError`` for what says no such thing."""
+    said = read_object(word, _LONGEST_WORD)
+    message, details = text_in(said, "message"), text_in(said, "details")
+    return Failure(printable_lines(message, _LONGEST_DETAILS), printable_lines(details, _LONGEST_DETAILS))

@@ -306,8 +306,9 @@ class _Parent:
 def _problem_of(report: str, status: int) -> Problem:
     if report:
         try:
-            return Problem(*json.loads(report))
-        except ValueError:  # cut short
+            title, details = map(str, json.loads(report))
+            return Problem(title, details)
+        except (ValueError, TypeError, RecursionError):  # cut short, or written by somebody else in that process
             return Problem("the app could not be served", report)
     cause = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     problem = Problem(f"the server {cause}")

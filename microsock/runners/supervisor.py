@@ -5,7 +5,6 @@ One thread and one loop. What to do is the roster's decision. Knows no app, and 
 
 from __future__ import annotations
 
-import json
 import signal
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from ..server.signals import caught_signals
 from . import words
 from .brood import Brood
 from .forking import Seat, send_signal
-from .household import Closable, Failure, Household, Ready
+from .household import Closable, Failure, Household, read_failure, read_ready
 from .obituary import Obituary
 from .roster import Fate, Member, Roster
 from .vigil import Vigil
@@ -283,10 +282,19 @@ class Supervisor:
             self._household.received(member.number, message)
         elif (hear := _HEARD.get(message[:1])) is not None:
             hear(self, member, message[1:])
+        else:
+            raise ValueError(f"no word of a worker: {message!r:.60}")
 
     def _ready(self, member: Member, rest: bytes) -> None:
+        if member.ready_at is not None:
+            raise ValueError("it has said before that it is ready")
+        try:
+            ready = read_ready(rest)
+        except ValueError:
+            # It would never count as ready, and never be missed.
+            send_signal(member.pid, signal.SIGKILL)
+            raise
         first = not self.roster.ever_ready
-        ready = Ready(**json.loads(rest))
         self._grace = max(self._grace, ready.grace)
         self.roster.ready(member, self.loop.timers.now())
         if first and not self.stopping:
@@ -302,7 +310,13 @@ class Supervisor:
         self._vigil.silent(member)
 
     def _failed(self, member: Member, rest: bytes) -> None:
-        self._obituary.cannot_begin(Failure(**json.loads(rest)))
+        try:
+            failure = read_failure(rest)
+        except ValueError as error:
+            failure = Failure(
+                f"worker {member.number} cannot begin, and what it says of that is not understood", str(error)
+            )
+        self._obituary.cannot_begin(failure)
 
     def _beats(self, member: Member, rest: bytes) -> None:
         pass  # to be heard is all

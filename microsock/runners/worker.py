@@ -93,7 +93,9 @@ class _Worker:
         parts = parts._replace(worker=seat.number, workers=seat.workers, bus=self._make_bus)
         self.service = Service(app, settings, bound, parts)
         loop = self.service.loop
-        self._channel = Channel(seat.sock, loop, received=self._told, closed=self.service.stop_at_once)
+        self._channel = Channel(
+            seat.sock, loop, received=self._told, closed=self.service.stop_at_once, peer="the parent"
+        )
         if settings.max_requests is not None:
             most = settings.max_requests + random.randrange(settings.max_requests_jitter + 1)
             self.service.site.count_request = _Countdown(most, self._replace)
@@ -171,8 +173,10 @@ class _Worker:
         if words.is_for_the_bus(message):
             if self._bus is not None:
                 self._bus.receive(message)
-        elif message[:1] in self._does:
-            self._does[message[:1]]()
+        elif message in self._does:
+            self._does[message]()
+        else:
+            raise ValueError(f"no word of the parent: {message!r:.60}")
 
     def _stop(self) -> None:
         self.service.ask_to_stop(self._settings.grace)

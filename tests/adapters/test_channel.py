@@ -128,7 +128,63 @@ def test_an_error_in_one_message_keeps_no_other_from_being_heard(caplog: pytest.
         one.sendall(framed(b"1") + framed(b"two") + framed(b"3"))
         loop.step(1)
         assert heard == [1, 3]
-    assert "unexpected error in a message from another process" in caplog.text
+    assert "a message from another process is not understood: invalid literal for int()" in caplog.text
+
+
+class Flood:
+    """A channel that gets one bad message after the other, on a clock of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        self.now = 0.0
+        self.loop = Loop(lambda: self.now)
+        self.sock, other = socket.socketpair()
+        self.error = error
+        self.heard = 0
+        self.channel = Channel(other, self.loop, received=self.take, closed=lambda: None, peer="worker 3 (pid 7)")
+
+    def take(self, message: bytes) -> None:
+        self.heard += 1
+        raise self.error
+
+    def send(self, count: int) -> None:
+        self.heard = 0
+        self.sock.sendall(framed(b"nonsense") * count)
+        while self.heard < count:
+            self.loop.step(1)
+
+    def later(self, seconds: float) -> None:
+        self.now += seconds
+        self.loop.step(0)
+
+    def close(self) -> None:
+        self.channel.close()
+        self.sock.close()
+        self.loop.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("\x1b[2Jno\nline"), "a message from worker 3 (pid 7) is not understood: \\x1b[2Jno\\nline"),
+        (ZeroDivisionError("oh"), "unexpected error in a message from worker 3 (pid 7)"),
+    ],
+)
+def test_a_flood_of_bad_messages_is_one_line_and_a_count_in_ten_seconds(
+    error: Exception, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    flood = Flood(error)
+    flood.send(1000)
+    assert [record.getMessage() for record in caplog.records] == [said]
+    assert (caplog.records[0].exc_info is not None) is not isinstance(error, ValueError)
+    flood.later(10)
+    flood.send(500)
+    flood.later(10)
+    flood.later(10)
+    flood.send(2)
+    flood.close()
+    count = "messages from worker 3 (pid 7) that were passed over: %d more in the last 10 s"
+    said_all = [said, count % 999, count % 500, said, count % 1]
+    assert [record.getMessage() for record in caplog.records] == said_all
 
 
 def test_a_forgotten_channel_leaves_the_other_processs_loop_alone(ends: Ends) -> None:

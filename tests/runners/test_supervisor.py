@@ -13,11 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microsock.adapters.channel import framed
 from microsock.runners import words
 from microsock.runners.forking import Seat
-from microsock.runners.household import Household, Ready
+from microsock.runners.household import Failure, Household, Ready, read_failure, read_ready
 from microsock.runners.supervisor import Supervisor
 from microsock.server.loop import Loop
 
@@ -230,3 +232,130 @@ def test_with_no_descriptor_to_be_had_it_tries_again_and_keeps_the_workers_it_ha
     server.loop.close()
     assert counts == [1, 2]
     assert 1 <= caplog.text.count("cannot begin a worker: Too many open files") <= 4
+
+
+# Workers that have gone bad.
+
+READ = [read_ready, read_failure]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+SAID = st.dictionaries(st.sampled_from(["summary", "grace", "warnings", "message", "details"]), JSON)
+
+
+@pytest.mark.parametrize("read", READ)
+@given(said=st.binary() | SAID.map(lambda value: json.dumps(value).encode()))
+def test_what_a_worker_says_is_of_the_kind_that_is_expected_or_an_error(
+    read: Callable[[bytes], Ready | Failure], said: bytes
+) -> None:
+    try:
+        found = read(said)
+    except ValueError:
+        return
+    if isinstance(found, Ready):
+        assert 0 <= found.grace <= 1e9
+        assert found.summary.isprintable()
+        assert all(each.isprintable() for each in found.warnings)
+    else:
+        assert "".join(found).translate({9: "", 10: ""}).isprintable()
+
+
+def ready(**said: object) -> bytes:
+    return json.dumps({"summary": "1 route", "grace": 2.0, "warnings": [], **said}).encode()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ready(grace=float("nan")),
+        ready(grace=float("inf")),
+        ready(grace=-1),
+        ready(grace=True),
+        ready(grace="2"),
+        ready(warnings=[7]),
+        ready(warnings="7"),
+        ready(summary=None),
+        b"[" * 100_000,
+        b"{}",
+        b"",
+        b"[1, 2, 3]",
+        ready().replace(b"2.0", b"9" * 5000),
+        ready(grace=None),
+        ready().replace(b"route", b"\xff"),
+    ],
+    ids=range(15),
+)
+def test_a_worker_that_is_ready_says_so_in_so_many_words(said: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        read_ready(said)
+    assert read_ready(ready()) == Ready("1 route", 2.0, [])
+    assert read_ready(ready(future="field")).grace == 2.0
+    assert read_ready(ready(grace=1e300)).grace == 1e9
+
+
+def test_of_a_long_traceback_the_end_is_kept() -> None:
+    found = read_failure(json.dumps({"message": "a\n\x1b[1m", "details": "x" * 100_000 + "\tthe end"}).encode())
+    assert found.message == "a\n\\x1b[1m"
+    assert found.details.endswith("x\tthe end")
+    assert len(found.details) == 65536
+
+
+BAD_WORDS = [
+    b"", b"r", b"r{}", words.READY + ready(grace=-1), b"f[]", b"q", b"h", b"m" * 9, b"\xff" * 50, b"P", b"L\1",
+]  # fmt: skip
+
+
+def test_the_nonsense_that_a_worker_says_is_passed_over_and_all_serve_on(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    home, gone_bad = Home(), tmp_path / "bad"
+
+    def work(seat: Seat) -> int:
+        if not gone_bad.exists():
+            gone_bad.touch()
+            seat.sock.sendall(READY)
+            seat.sock.sendall(b"".join(framed(word) for word in BAD_WORDS) * 100)
+        return obedient(seat)
+
+    server = supervised(home, work)
+
+    def stop_at_last() -> None:
+        # Each time around, two of those are for the bus.
+        done = len(home.messages) >= 200 and server.roster.is_settled
+        server.note(server.stop) if done else server.loop.call_soon(stop_at_last)
+
+    home.on_started = stop_at_last
+    assert server.run() == 0
+    assert len(home.ends) == 2
+    server.loop.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert sum("is not understood" in line for line in told) == 1
+    assert sum("that were passed over" in line for line in told) == 1
+    assert len(told) < 8
+
+
+def test_a_worker_that_cannot_say_that_it_is_ready_does_not_keep_its_place(caplog: pytest.LogCaptureFixture) -> None:
+    def work(seat: Seat) -> int:
+        seat.sock.sendall(framed(words.READY + b"{}"))
+        signal.pause()
+        return 0
+
+    server = supervised(Home(), work)
+    assert server.run() == 3
+    server.loop.close()
+    assert server.failure is not None
+    assert "was killed by SIGKILL before it was ready" in server.failure.message
+
+
+def test_a_failure_that_cannot_be_read_is_told_as_one() -> None:
+    def work(seat: Seat) -> int:
+        seat.sock.sendall(framed(words.FAILED + b'["no", "object"]'))
+        return 3
+
+    server = supervised(Home(), work, workers=1)
+    assert server.run() == 3
+    server.loop.close()
+    assert server.failure is not None
+    assert server.failure.message == "worker 1 cannot begin, and what it says of that is not understood"

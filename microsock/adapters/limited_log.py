@@ -1,0 +1,53 @@
+"""Errors that somebody else can repeat as often as they like, in a log that does not grow by that."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..log import logger
+
+if TYPE_CHECKING:
+    from ..server.loop import Loop
+    from ..server.timers import Timer
+
+__all__ = ["LimitedLog"]
+
+_SECONDS = 10.0
+
+
+class LimitedLog:
+    """Logs the first error at once, and those of the next ten seconds as one line with their number.
+
+    Args:
+        loop: whose clock it goes by.
+        about: what these errors are, for that line: "messages of worker 3 that are not understood".
+    """
+
+    def __init__(self, loop: Loop, about: str) -> None:
+        self._loop = loop
+        self._about = about
+        self._held_back = 0
+        self._timer: Timer | None = None
+
+    def error(self, message: str, *args: object, traceback: bool = False) -> None:
+        """Log it as ``logger.error`` does; with ``traceback`` within an ``except``."""
+        if self._timer is not None:
+            self._held_back += 1
+            return
+        self._timer = self._loop.timers.call_at(self._loop.timers.now() + _SECONDS, self._tell)
+        logger.error(message, *args, exc_info=traceback or None)
+
+    def close(self) -> None:
+        """Tell at once of what has not been told yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._held_back:
+            logger.error("%s: %d more in the last %g s", self._about, self._held_back, _SECONDS)
+            self._held_back = 0
+
+    def _tell(self) -> None:
+        again = bool(self._held_back)
+        self.close()
+        if again:  # it goes on, perhaps
+            self._timer = self._loop.timers.call_at(self._loop.timers.now() + _SECONDS, self._tell)
