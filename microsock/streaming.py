@@ -17,7 +17,7 @@ from .failures import log_failure
 from .response import close_stream
 from .signatures import has_own_yield
 from .site import Call, Site, Timer
-from .waits import Blocking, Sleep, Wait
+from .waits import Blocking, Sleep, Wait, Waitable, called
 
 __all__ = ["Body", "BodyStream", "Cut", "Producer", "Returned"]
 
@@ -174,7 +174,9 @@ def _raise(error: Exception) -> NoReturn:
 def _hint(item: object) -> str:
     if isinstance(item, Wait):
         return "; an HTTP handler can only wait by sleep() and blocking()"
-    return "; write 'yield from' in front of it" if isinstance(item, GeneratorType) else ""
+    if isinstance(item, (GeneratorType, Waitable)):
+        return f" ({called(item)}); write 'yield from' in front of it"
+    return ""
 
 
 class Producer:

@@ -13,7 +13,7 @@ from .errors import WebSocketClosed
 from .messages import Sendable, encode_message, read_binary, read_json, read_text
 from .request import Request
 from .topics import MAX_TOPIC_BYTES
-from .waits import Flushed, Receive, Waiting, checked_seconds
+from .waits import Flushed, Receive, Waitable, Waiting, checked_seconds, waiting_for
 
 __all__ = ["WEBSOCKET_GUID", "Link", "WebSocket", "check_close", "checked_topic"]
 
@@ -21,6 +21,8 @@ WEBSOCKET_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What a handshake's answer mixes with the client's key (RFC 6455 section 1.3)."""
 
 T = TypeVar("T")
+
+_ANY_TIME = Receive()
 
 
 class Link(Protocol):
@@ -141,26 +143,28 @@ class WebSocket:
         """Get it no longer; nothing happens if there was no subscription."""
         self._link.unsubscribe(checked_topic(topic))
 
-    def receive(self, timeout: float | None = None) -> Waiting[str | bytes]:
+    def receive(self, timeout: float | None = None) -> Waitable[str | bytes]:
         """Wait for a message: a str or bytes, as it comes. ``timeout`` in seconds."""
-        message: str | bytes = yield Receive(None if timeout is None else checked_seconds("receive", timeout))
-        return message
+        return Waitable("ws.receive", waiting_for(_receive(timeout)))
 
-    def text(self, timeout: float | None = None) -> Waiting[str]:
+    def text(self, timeout: float | None = None) -> Waitable[str]:
         """Wait for a text message; a binary one closes with 1003."""
-        return self._read((yield from self.receive(timeout)), read_text)
+        return Waitable("ws.text", self._reading(_receive(timeout), read_text))
 
-    def binary(self, timeout: float | None = None) -> Waiting[bytes]:
+    def binary(self, timeout: float | None = None) -> Waitable[bytes]:
         """Wait for a binary message; text closes with 1003."""
-        return self._read((yield from self.receive(timeout)), read_binary)
+        return Waitable("ws.binary", self._reading(_receive(timeout), read_binary))
 
-    def json(self, timeout: float | None = None) -> Waiting[Any]:
+    def json(self, timeout: float | None = None) -> Waitable[Any]:
         """Wait for a text message and parse it; binary closes with 1003, malformed JSON with 1007."""
-        return self._read((yield from self.receive(timeout)), read_json)
+        return Waitable("ws.json", self._reading(_receive(timeout), read_json))
 
-    def flushed(self) -> Waiting[None]:
+    def flushed(self) -> Waitable[None]:
         """Wait until what was sent has left; between large sends, so that a slow peer slows the handler down."""
-        yield Flushed()
+        return Waitable("ws.flushed", waiting_for(Flushed()))
+
+    def _reading(self, wait: Receive, read: Callable[[str | bytes], T]) -> Waiting[T]:
+        return self._read((yield wait), read)
 
     def _read(self, message: str | bytes, read: Callable[[str | bytes], T]) -> T:
         try:
@@ -179,6 +183,10 @@ class WebSocket:
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.id} {self.request.path}>"
+
+
+def _receive(timeout: float | None) -> Receive:
+    return _ANY_TIME if timeout is None else Receive(checked_seconds("receive", timeout))
 
 
 def check_close(code: int, reason: str) -> None:

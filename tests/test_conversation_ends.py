@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 import pytest
@@ -14,9 +14,9 @@ from microsock.testing.frames import CLOSE
 
 LOG = list[Any]
 Talk = Generator[Any, Any, None]
-VERBS: dict[str, Callable[[WebSocket], Talk]] = {
-    "receive": lambda ws: ws.receive(),  # type: ignore[dict-item,return-value]
-    "timed": lambda ws: ws.receive(timeout=1000),  # type: ignore[dict-item,return-value]
+VERBS: dict[str, Callable[[WebSocket], Iterable[Any]]] = {
+    "receive": lambda ws: ws.receive(),
+    "timed": lambda ws: ws.receive(timeout=1000),
     "sleep": lambda ws: sleep(1000),
     "flushed": lambda ws: flushed(ws),
 }

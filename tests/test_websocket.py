@@ -197,30 +197,30 @@ def answered(waiting: Waiting[Any], *messages: object) -> object:
 
 
 def test_each_verb_waits_for_its_message(ws: WebSocket) -> None:
-    assert answered(ws.receive(), b"x") == b"x"
-    assert answered(ws.receive(), "x") == "x"
-    assert answered(ws.text(), "x") == "x"
-    assert answered(ws.binary(), b"x") == b"x"
-    assert answered(ws.json(), "[1]") == [1]
+    assert answered(iter(ws.receive()), b"x") == b"x"
+    assert answered(iter(ws.receive()), "x") == "x"
+    assert answered(iter(ws.text()), "x") == "x"
+    assert answered(iter(ws.binary()), b"x") == b"x"
+    assert answered(iter(ws.json()), "[1]") == [1]
 
 
 @pytest.mark.parametrize("verb", ["receive", "text", "binary", "json"])
 def test_a_verb_tells_its_driver_how_long_to_wait(ws: WebSocket, verb: str) -> None:
-    assert next(getattr(ws, verb)()) == Receive(None)
-    assert next(getattr(ws, verb)(timeout=2)) == Receive(2.0)
+    assert next(iter(getattr(ws, verb)())) == Receive(None)
+    assert next(iter(getattr(ws, verb)(timeout=2))) == Receive(2.0)
     with pytest.raises(ValueError, match="receive takes a number of seconds from 0 up, not -1"):
-        next(getattr(ws, verb)(-1))
+        getattr(ws, verb)(-1)
 
 
 def test_a_timeout_comes_out_of_the_verb(ws: WebSocket) -> None:
-    waiting = ws.text(timeout=1)
+    waiting = iter(ws.text(timeout=1))
     next(waiting)
     with pytest.raises(TimeoutError):
         waiting.throw(TimeoutError())
 
 
 def test_flushed_waits_for_the_queue(ws: WebSocket) -> None:
-    waiting = ws.flushed()
+    waiting = iter(ws.flushed())
     assert next(waiting) == Flushed()
     with pytest.raises(StopIteration):
         waiting.send(None)
@@ -238,7 +238,7 @@ def test_flushed_waits_for_the_queue(ws: WebSocket) -> None:
 def test_a_message_of_the_wrong_kind_closes(
     ws: WebSocket, link: Notes, verb: str, message: str | bytes, code: int, reason: str
 ) -> None:
-    waiting = getattr(ws, verb)()
+    waiting = iter(getattr(ws, verb)())
     next(waiting)
     with pytest.raises(WebSocketClosed) as caught:
         waiting.send(message)

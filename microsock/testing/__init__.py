@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..errors import MissingExtra
-from .errors import EventStreamEnded, EventStreamRefused, RestlessApp, StillWaiting, WebSocketRefused
+from .errors import EventStreamEnded, EventStreamRefused, NeverWaitedFor, RestlessApp, StillWaiting, WebSocketRefused
 from .frames import Frame, build_frame, read_frames
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "EventStreamEnded",
     "EventStreamRefused",
     "Frame",
+    "NeverWaitedFor",
     "PendingAnswer",
     "RawConnection",
     "ReceivedEvent",

@@ -94,14 +94,17 @@ class TestClient(httpx.Client):
         A server would start another at once; here that is ``start_worker``. Requests to it raise ``RuntimeError``
         until then.
         """
+        self.world.complain()
         self.world.kill(number)
 
     def start_worker(self, number: int) -> None:
         """Start a worker in place of one that was killed; its ``on_start`` functions run."""
+        self.world.complain()
         self.world.start_worker(number)
 
     def advance(self, seconds: float) -> None:
         """Let virtual time pass: everything that comes due on the way happens, in order."""
+        self.world.complain()
         self.world.advance(seconds)
 
     def start(self, method: str, url: str, **options: Any) -> PendingAnswer:
@@ -178,6 +181,7 @@ class TestClient(httpx.Client):
             client: the address it comes from; by default this client's.
             capacity: how many bytes the server may send ahead of what is received.
         """
+        self.world.complain()
         address = self._address if client is None else Address(*client)
         return RawConnection(self.world.connect(address, capacity=capacity, worker=self._worker))
 
@@ -186,6 +190,7 @@ class TestClient(httpx.Client):
 
         Nothing refuses new connections, and ``on_stop`` functions still wait for ``close``.
         """
+        self.world.complain()
         self.world.drain()
 
     def transcript(self) -> str:

@@ -9,11 +9,25 @@ from ..errors import MicrosockError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["EventStreamEnded", "EventStreamRefused", "RestlessApp", "StillWaiting", "WebSocketRefused"]
+__all__ = [
+    "EventStreamEnded",
+    "EventStreamRefused",
+    "NeverWaitedFor",
+    "RestlessApp",
+    "StillWaiting",
+    "WebSocketRefused",
+]
 
 
 class StillWaiting(MicrosockError, TimeoutError):
     """Nothing has come, and nothing will come before the clock is moved or the test sends more."""
+
+
+class NeverWaitedFor(MicrosockError, RuntimeWarning):
+    """The app has called a verb such as ``sleep(1)`` without ``yield from``.
+
+    Raised at the client's next call, or when it is closed.
+    """
 
 
 class RestlessApp(MicrosockError):

@@ -120,6 +120,7 @@ class EventReader:
         Raises ``EventStreamEnded`` when there is none any more, ``StillWaiting`` at once when none can arrive before
         the clock is moved or something is published.
         """
+        self._connection.wire.world.complain()
         self._settle()
         if not self._events and self.ended:
             raise EventStreamEnded("the server cut the stream" if self.was_cut else "the stream has ended")
@@ -131,6 +132,7 @@ class EventReader:
 
     def received(self) -> list[ReceivedEvent]:
         """All events that are here now."""
+        self._connection.wire.world.complain()
         self._settle()
         events = list(self._events)
         self._events.clear()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TypeVar
 
 import h11
 import httpx
 
 from ..request import Address
-from .errors import StillWaiting
+from .errors import NeverWaitedFor, StillWaiting
 from .world import Wire, World
 
 __all__ = ["HTTPConnection", "MemoryNetwork"]
@@ -127,6 +128,7 @@ class MemoryNetwork(httpx.BaseTransport):
 
     def begin(self, request: httpx.Request) -> HTTPConnection:
         """Send a request over an idle connection or a new one."""
+        self._world.complain()
         connection = self._connection(request)
         try:
             connection.send(request)
@@ -161,6 +163,19 @@ class MemoryNetwork(httpx.BaseTransport):
         self._idle.clear()
         if self._worker is None:
             self._world.close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """As ``close``; what the app has not waited for does not hide an error of the test."""
+        try:
+            self.close()
+        except NeverWaitedFor:
+            if error is None:
+                raise
 
     def _connection(self, request: httpx.Request) -> HTTPConnection:
         idle = self._idle.get(self._key(request), [])

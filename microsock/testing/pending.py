@@ -46,6 +46,7 @@ class PendingAnswer:
 
         Raises ``StillWaiting`` where it has not come, ``httpx.RemoteProtocolError`` where the server broke off.
         """
+        self._connection.wire.world.complain()
         self._limit = None
         self._connection.wire.world.settle()
         if self._error is not None:

@@ -33,11 +33,13 @@ class RawConnection:
 
     def send(self, data: bytes) -> None:
         """Send bytes; what comes after the server has closed goes nowhere, as with a socket."""
+        self._wire.world.complain()
         self._wire.transport.deliver(data)
         self._wire.world.settle()
 
     def receive(self, size: int | None = None) -> bytes:
         """All that the server has sent and goes on to send now, or at most ``size`` bytes of it."""
+        self._wire.world.complain()
         received = bytearray()
         while (size is None or len(received) < size) and (piece := self._take(size, len(received))):
             received += piece

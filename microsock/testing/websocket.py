@@ -84,6 +84,7 @@ class WebSocketClient:
 
     def send(self, data: Sendable) -> None:
         """Send a message; a dict or list goes as JSON text. Raises ``WebSocketClosed`` after the close."""
+        self._connection.wire.world.complain()
         if not self._is_open:
             raise WebSocketClosed(*(self.closed or (1000, "")), by_peer=self._by_peer)
         message = encode_message(data)
@@ -95,6 +96,7 @@ class WebSocketClient:
 
     def send_parts(self, *parts: str | bytes) -> None:
         """Send one message in several frames, all str or all bytes; each is compressed where that was agreed on."""
+        self._connection.wire.world.complain()
         if not self._is_open:
             raise WebSocketClosed(*(self.closed or (1000, "")), by_peer=self._by_peer)
         last = len(parts) - 1
@@ -111,6 +113,7 @@ class WebSocketClient:
         Raises ``WebSocketClosed`` when there is none any more, ``StillWaiting`` at once when none can arrive before
         the clock is moved or something is sent.
         """
+        self._connection.wire.world.complain()
         self._settle()
         if not self._messages and self._paused:
             raise StillWaiting("this client is paused and has read all that it had; resume() it")
@@ -124,6 +127,7 @@ class WebSocketClient:
 
     def send_frame(self, raw: bytes | None = None, **frame: Any) -> None:
         """Send bytes as they are, or a frame built of ``opcode``, ``payload``, ``fin`` … (see ``build_frame``)."""
+        self._connection.wire.world.complain()
         self._connection.wire.transport.deliver(build_frame(**frame) if raw is None else raw)
         self._settle()
 

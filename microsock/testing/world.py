@@ -17,7 +17,7 @@ from ..server.dates import HttpDate
 from ..server.timers import Timers
 from ..site import Site
 from .crew import Crew, Worker
-from .errors import RestlessApp
+from .errors import NeverWaitedFor, RestlessApp
 from .memory import CAPACITY, MemoryTransport
 from .transcript import Transcript
 
@@ -94,6 +94,13 @@ class World:
         self._wires.append(wire)
         return wire
 
+    def complain(self) -> None:
+        """Raise ``NeverWaitedFor`` for what the app has not waited for so far. To be called where a test calls."""
+        if self.crew.complaints:
+            texts = [str(complaint) for complaint in self.crew.complaints]
+            self.crew.complaints.clear()
+            raise NeverWaitedFor("\n".join(texts))
+
     def settle(self) -> None:
         """Run until nothing more can happen at this instant.
 
@@ -146,7 +153,7 @@ class World:
         self.settle()
 
     def close(self) -> None:
-        """Hang up every connection and stop the site. Idempotent."""
+        """Hang up every connection and stop the site. Idempotent. Raises as ``complain``."""
         if self._closed:
             return
         self._closed = True
@@ -157,6 +164,7 @@ class World:
         self._cut()
         self.crew.stop()
         self.settle()
+        self.complain()
 
     def _clean_up(self) -> None:
         # Handlers that still wait after their clients have gone have the time that a server gives them.
