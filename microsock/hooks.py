@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 
 from .errors import HTTPError, SetupError, is_error_status, reason_phrase
 from .failures import log_failure, reraise_if_fatal
+from .log import printable
 from .request import Request
 from .response import Response, close_stream, to_response
 from .signatures import check_call, handler_name
@@ -173,5 +174,4 @@ def _replaced(response: Response, value: Any, hook: str) -> Response:
 
 
 def _line(request: Request) -> str:
-    # The path as it came: no line end in it can start a line of the log.
-    return f"{request.method} {request.raw_path}"
+    return printable(f"{request.method} {request.raw_path}")

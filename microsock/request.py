@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from .errors import HTTPError
 from .headers import Headers
 from .json_codec import parse_json
+from .log import printable
 from .startup import NamedTuple
 
 if TYPE_CHECKING:
@@ -250,7 +251,8 @@ class Request:
         return self._json
 
     def __repr__(self) -> str:
-        return f"<Request {self.method} {self.path}>"
+        # The path is decoded, and this goes into logs.
+        return f"<Request {printable(self.method)} {printable(self.path)}>"
 
 
 class _Packed(Sequence[tuple[bytes, bytes]]):

@@ -10,11 +10,11 @@ import fcntl
 import math
 import os
 import signal
-import sys
 import time
 
 from ..server.after_fork import fork_process, let_go_in_children
 from ..server.signals import left_to_parent
+from .outlet import flush_printed
 
 __all__ = ["Child", "Departure", "Origin", "fork"]
 
@@ -29,8 +29,7 @@ def fork() -> Child | Origin:
     report, report_end = os.pipe()
     life_end, life = os.pipe()
     # What is buffered would be written twice.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_printed()
     # The parent's handlers must not run in the child, not even for an instant.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = fork_process()

@@ -15,6 +15,7 @@ import time
 from typing import Any, NoReturn
 
 from ..log import logger
+from .outlet import flush_printed
 
 __all__ = ["INTERRUPTED", "allow", "end_child", "end_process", "finish_threads", "kill_pool_processes", "time_left"]
 
@@ -129,9 +130,7 @@ def _cut(status: int, within: float) -> None:
 def _exit(status: int) -> NoReturn:
     while True:
         try:
-            for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(Exception):  # closed, or nobody reads it
-                    stream.flush()
+            flush_printed()
             os._exit(status)
         except KeyboardInterrupt:  # told once more
             continue

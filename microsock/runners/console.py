@@ -11,8 +11,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from ..adapters.logstream import LogStream
 from ..app import App
-from ..log import logger
+from ..log import printable
 from ..server.server import Server
 from ..settings import Settings
 
@@ -21,6 +22,7 @@ __all__ = [
     "console",
     "open_standard_streams",
     "reopen_logs",
+    "say",
     "say_stopping",
     "summary",
     "version",
@@ -90,10 +92,20 @@ def say_stopping() -> None:
 
 def write_banner(about: Sequence[str], urls: Sequence[str]) -> None:
     """Say what serves, and where."""
-    sys.stderr.write(" · ".join(filter(None, [f"microsock {version()}", *about])) + "\n")
-    sys.stderr.write(f"Listening on {' and '.join(urls)} (pid {os.getpid()})\n")
-    sys.stderr.write("Press Ctrl+C to stop.\n")
-    sys.stderr.flush()
+    say(
+        " · ".join(filter(None, [f"microsock {version()}", *about])),
+        f"Listening on {' and '.join(urls)} (pid {os.getpid()})",
+        "Press Ctrl+C to stop.",
+    )
+
+
+def say(*lines: str) -> None:
+    """Tell the person at the terminal; what standard error does not take now is dropped."""
+    stream = _standard_error or LogStream(sys.stderr, "standard error")
+    stream.write("".join(f"{line}\n" for line in lines))
+    if stream is not _standard_error:
+        stream.hand_over()
+        stream.leave()
 
 
 @contextlib.contextmanager
@@ -112,13 +124,31 @@ def console(settings: Settings) -> Iterator[None]:
     if server_log.hasHandlers() or access_log.hasHandlers():
         yield
         return
-    errors, lines = logging.StreamHandler(sys.stderr), _OutputLines(sys.stdout)
-    errors.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     coloured = settings.access_log_format == "dev" and _takes_colours(sys.stdout)
-    lines.setFormatter(_Coloured() if coloured else _Plain())
     level = "debug" if settings.debug else settings.log_level
-    with _handled(server_log, errors, level.upper()), _handled(access_log, lines, "INFO"):
+    with (
+        _standard_error_for_all() as errors,
+        contextlib.closing(LogStream(sys.stdout, "standard output", errors)) as lines,
+        _handled(server_log, LineHandler(errors, _ServerLines()), level.upper()),
+        _handled(access_log, LineHandler(lines, _Coloured() if coloured else _Plain()), "INFO"),
+    ):
         yield
+
+
+# That of the console that is set up, which others write to as well.
+_standard_error: LogStream | None = None
+
+
+@contextlib.contextmanager
+def _standard_error_for_all() -> Iterator[LogStream]:
+    global _standard_error
+    before = _standard_error
+    with contextlib.closing(LogStream(sys.stderr, "standard error")) as stream:
+        _standard_error = stream
+        try:
+            yield stream
+        finally:
+            _standard_error = before
 
 
 @contextlib.contextmanager
@@ -135,9 +165,27 @@ def _handled(log: logging.Logger, handler: logging.Handler, level: str) -> Itera
         log.propagate = propagate_before
 
 
-def _takes_colours(stream: TextIO) -> bool:
+def _takes_colours(stream: TextIO | None) -> bool:
     # NO_COLOR counts when it is there and not empty (no-color.org).
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    try:
+        is_terminal = stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _ServerLines(logging.Formatter):
+    """Lines of the server's own log. Those that follow the first one, of a traceback mostly, are indented.
+
+    So each line that is not has a time in front, and nothing that a client has said, in the message of an exception
+    perhaps, looks like one of them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n    ".join(map(printable, super().format(record).rstrip("\n").split("\n")))
 
 
 class _Plain(logging.Formatter):
@@ -158,15 +206,19 @@ def _painted(status: re.Match[str]) -> str:
     return f"\x1b[{_COLOURS.get(status[0][0], 0)}m{status[0]}\x1b[0m"
 
 
-class _OutputLines(logging.StreamHandler[TextIO]):
-    """Access lines on standard output; none any more once nobody reads it (``microsock app | head``)."""
+class LineHandler(logging.Handler):
+    """Writes records to a ``LogStream``."""
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
-        if not isinstance(sys.exc_info()[1], BrokenPipeError):
-            super().handleError(record)
-            return
-        # What is buffered still goes somewhere: Python would fail to flush it at exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.stream.fileno())
-        os.close(nowhere)
-        logger.warning("nobody reads standard output any more; no access lines from here on")
+    def __init__(self, stream: LogStream, formatter: logging.Formatter) -> None:
+        super().__init__()
+        self.formatter = formatter
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            line = self.format(record)
+        except Exception:
+            self.handleError(record)
+        else:
+            self._stream.write(f"{line}\n")

@@ -20,6 +20,7 @@ from typing import NoReturn
 
 from .. import forked
 from ..adapters.ending import end_process, kill_pool_processes, time_left
+from ..adapters.outlet import flush_printed, never_waiting
 from ..log import logger
 from ..server.after_fork import fork_process, let_go_in_children
 from ..server.signals import left_to_parent
@@ -54,8 +55,7 @@ def fork_worker(seat: Seat, release: Callable[[], None], work: Callable[[Seat], 
     Raises ``OSError`` where there is no process to be had.
     """
     # What is buffered would be written twice.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush_printed()
     signals = {*_NOT_FOR_WORKERS, *_DEFAULT_IN_WORKERS, signal.SIGUSR1}
     # The parent's handlers must not run in the worker, not even for an instant.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -111,7 +111,8 @@ def _take_over_signals() -> None:
         signal.signal(signum, signal.SIG_DFL)
     # Works without a turn of the loop, or of Python: it tells where a worker hangs.
     with contextlib.suppress(AttributeError, OSError, ValueError):
-        faulthandler.register(signal.SIGUSR1, file=sys.__stderr__ or 2, all_threads=True)
+        fd = sys.__stderr__.fileno() if sys.__stderr__ is not None else 2
+        faulthandler.register(signal.SIGUSR1, file=never_waiting(fd), all_threads=True)
 
 
 def _watch_parent(sock: socket.socket) -> None:

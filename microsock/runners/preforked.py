@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -32,7 +31,7 @@ from ..settings import Settings
 from ..status import Standing, report
 from ..websocket import checked_topic
 from .bridging import BridgeProcess
-from .console import console, reopen_logs, say_stopping, write_banner
+from .console import console, reopen_logs, say, say_stopping, write_banner
 from .forking import Seat
 from .household import Failure, Household, Ready
 from .protocol import Task
@@ -84,7 +83,7 @@ def serve(task: Task, settings: Settings, bound: Sequence[Bound]) -> int:
     """Serve on sockets that listen already, which are closed at the end; gives the exit status."""
     status, failure = _serve(task, settings, bound)
     if failure is not None:
-        sys.stderr.write("\n".join(filter(None, [f"error: {failure.message}", failure.details])) + "\n")
+        say(*filter(None, [f"error: {failure.message}", failure.details]))
     return status
 
 

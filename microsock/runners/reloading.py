@@ -32,7 +32,7 @@ from ..server.server import Server
 from ..server.signals import catch_signals_early, caught_signals
 from ..server.wakeup import Wakeup
 from ..startup import NamedTuple
-from .console import console, reopen_logs, say_stopping, summary, write_banner
+from .console import console, reopen_logs, say, say_stopping, summary, write_banner
 from .protocol import Task
 from .reload_brake import ReloadBrake
 from .reload_page import error_app
@@ -118,7 +118,7 @@ def _serve(task: Task, bound: Sequence[Bound], parent: Origin, problem: Problem 
         own_writes.tell()
         app = task.load()
         server = Server(app, bound=bound, flags=task.flags, **dict(task.keywords))
-        server.post(partial(_say, f"Serving {summary(app)}"))
+        server.post(partial(say, f"Serving {summary(app)}"))
         server.post(own_writes.tell_that_it_serves)
         return _run(server)
     except KeyboardInterrupt:
@@ -164,9 +164,7 @@ class _Parent:
         self._files = SourceFiles(directories)
         self._seen = self._files.snapshot()
         if self._files.overrun:
-            _say(
-                "Links lead to very many directories, not all of which are watched; name directories with --reload-dir"
-            )
+            say("Links lead to very many directories, not all of which are watched; name directories with --reload-dir")
         # Before all that it need not inherit.
         watched = [*self._files.directories, *self._files.linked]
         self._bell = Doorbell(watched) if Doorbell.available() else None
@@ -175,7 +173,7 @@ class _Parent:
         self._handlers = caught_signals(dict.fromkeys(_HEARD, self._heard.append), self._wakeup.signal_fileno())
         self._handlers.__enter__()
         self._own_writes = OwnWrites(is_source)
-        self._brake = ReloadBrake(_say, os.path.relpath)
+        self._brake = ReloadBrake(say, os.path.relpath)
         self._serves_since = math.inf
         self._look_due = time.monotonic() + _POLL_SECONDS
         self._stops: list[int] = []
@@ -254,7 +252,7 @@ class _Parent:
         if self._asked:
             self._asked = False
             self._seen = self._files.snapshot()
-            _say("Reloading")
+            say("Reloading")
             return True
         if time.monotonic() < self._look_due:
             return False
@@ -282,7 +280,7 @@ class _Parent:
             self._look_due = now + wait
             return False
         self._seen = self._settled(found)
-        _say(f"Reloading: {_named(paths)} changed")
+        say(f"Reloading: {_named(paths)} changed")
         return True
 
     def _look(self) -> Snapshot:
@@ -312,7 +310,7 @@ def _problem_of(report: str, status: int) -> Problem:
             return Problem("the app could not be served", report)
     cause = f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     problem = Problem(f"the server {cause}")
-    _say(f"{problem.title}; waiting for a file to change")
+    say(f"{problem.title}; waiting for a file to change")
     return problem
 
 
@@ -320,8 +318,3 @@ def _named(paths: Sequence[str]) -> str:
     shown = [os.path.relpath(path) for path in paths[:3]]
     more = f" and {len(paths) - len(shown)} more" if len(paths) > len(shown) else ""
     return ", ".join(shown) + more
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from functools import cache, lru_cache
 
+from ..log import printable
 from ..site import AccessEntry, Answered, SocketClosed
 
 __all__ = ["FORMATS", "AccessLog"]
@@ -55,18 +56,13 @@ def _clock(seconds: int) -> str:
 
 
 def _answer(entry: Answered) -> str:
-    request = f"{entry.client} {_printable(entry.method)} {_printable(entry.path)}"
+    request = f"{entry.client} {printable(entry.method)} {printable(entry.path)}"
     return f"{request} {entry.status} {entry.size}B {entry.seconds * 1000:.1f}ms"
 
 
 def _socket(entry: SocketClosed) -> str:
     traffic = f"in {entry.received} out {entry.sent}"
-    return f"{entry.client} WS {_printable(entry.path)} closed {entry.code} {entry.seconds:.0f}s {traffic}"
-
-
-def _printable(text: str) -> str:
-    # A client must not be able to write lines, or colours, of its own into the log.
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    return f"{entry.client} WS {printable(entry.path)} closed {entry.code} {entry.seconds:.0f}s {traffic}"
 
 
 # common and combined: as Apache and nginx write them, for the programs that read those. They know requests only.
@@ -77,7 +73,7 @@ def _common(entry: AccessEntry, now: float) -> str:
         return ""
     version = entry.request.http_version if entry.request is not None else "1.1"
     asked = f"{_quoted(entry.method)} {_quoted(entry.path)} HTTP/{version}"
-    return f'{entry.client} - - [{_date(int(now))}] "{asked}" {entry.status or _LEFT} {entry.size or "-"}'
+    return f'{entry.client or "-"} - - [{_date(int(now))}] "{asked}" {entry.status or _LEFT} {entry.size or "-"}'
 
 
 def _combined(entry: AccessEntry, now: float) -> str:
@@ -93,7 +89,8 @@ def _date(seconds: int) -> str:
 
 
 def _quoted(text: str) -> str:
-    return _printable(text.replace("\\", "\\\\").replace('"', '\\"')) if text else "-"
+    # Each character is escaped once: a backslash that is doubled again would set the quote behind it free.
+    return printable(text.replace("\\", "\\\\").replace('"', '\\"')) if text else "-"
 
 
 _TOLD = frozenset((b"referer", b"user-agent"))

@@ -73,6 +73,16 @@ def test_combined_adds_referer_and_user_agent_with_quotes_escaped() -> None:
     assert found[9] == r"say \"hi\"\\"
 
 
+@pytest.mark.parametrize("end", ["", "\t", "\xa0", "\x85", "\x1b[31m", "\\", "\\\t"])
+def test_no_header_ends_its_field_in_combined(end: str) -> None:
+    forged = f'curl{end}" "forged{end}'.encode("latin-1")
+    request = Request("GET", "/", [(b"referer", forged), (b"user-agent", forged)])
+    line = formatted("combined", ANSWER._replace(request=request))
+    # As log readers take it: a backslash escapes the next character, and a bare quote ends the field.
+    assert len(re.findall(r'"((?:[^"\\]|\\.)*)"', line)) == 3
+    assert line.endswith('"')
+
+
 def test_common_and_combined_have_no_lines_for_what_is_no_request() -> None:
     assert [formatted(layout, CLOSED) for layout in ("common", "combined")] == ["", ""]
 
