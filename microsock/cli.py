@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from . import commands
-from .adapters.ending import end_process, time_left
+from .adapters.ending import end_at_once, end_process, time_left
 from .app import App
 from .commands import COMMANDS
 from .environment import complaints, port_in
@@ -53,8 +53,11 @@ def command() -> NoReturn:
         sys.exit(main())
     with catch_signals_early():
         status = main()
-        with stopping_at_once():
-            end_process(status, time_left())
+        try:
+            with stopping_at_once():
+                end_process(status, time_left())
+        except KeyboardInterrupt as error:
+            end_at_once(status, error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

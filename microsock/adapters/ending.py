@@ -12,12 +12,22 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from ..log import logger
 from .outlet import flush_printed
 
-__all__ = ["INTERRUPTED", "allow", "end_child", "end_process", "finish_threads", "kill_pool_processes", "time_left"]
+__all__ = [
+    "INTERRUPTED",
+    "allow",
+    "end_at_once",
+    "end_child",
+    "end_process",
+    "finish_threads",
+    "kill_pool_processes",
+    "time_left",
+]
 
 _USUAL_SECONDS = 10.0
 # Beyond its time, for what waits for the processes that have been killed then.
@@ -53,23 +63,32 @@ def end_process(status: int, within: float) -> NoReturn:
         finish_threads(within)
         atexit._run_exitfuncs()
     except KeyboardInterrupt as error:  # told again while it waits
-        # A second TERM changes nothing about how it went.
-        status = getattr(error, "status", INTERRUPTED) or status
-        kill_pool_processes()
+        end_at_once(status, error)
     finally:
         _exit(status)
 
 
+def end_at_once(status: int, error: KeyboardInterrupt) -> NoReturn:
+    """End without waiting for anything, since a signal says so."""
+    try:
+        kill_pool_processes()
+    finally:
+        # A second TERM changes nothing about how it went.
+        _exit(getattr(error, "status", INTERRUPTED) or status)
+
+
 def finish_threads(within: float) -> None:
     """Wait for jobs that were handed to ``concurrent.futures`` and for threads that are no daemons; not for ever."""
-    if not _is_waited_for():
+    calls: list[Callable[[], object]] = getattr(threading, "_threading_atexits", [])
+    if not calls and not _waited_for():
         return
-    # Its own thread: what Python has for that waits for ever.
-    waiting = threading.Thread(target=threading._shutdown, name="microsock-threads", daemon=True)  # type: ignore[attr-defined]
+    # In a thread of its own, since neither can be told how long to wait.
+    waiting = threading.Thread(target=_finish, args=(calls,), name="microsock-threads", daemon=True)
     waiting.start()
     waiting.join(min(within, threading.TIMEOUT_MAX))
     if waiting.is_alive():
-        logger.warning("the time to stop is over; threads that still run are cut: %s", ", ".join(_names()) or "?")
+        names = ", ".join(thread.name for thread in _waited_for())
+        logger.warning("the time to stop is over; jobs and threads that still run are cut%s", names and f": {names}")
 
 
 def kill_pool_processes() -> None:
@@ -111,13 +130,17 @@ def _disown_processes() -> None:
     processes -= {process for process in processes if process._parent_pid != os.getpid()}
 
 
-def _is_waited_for() -> bool:
-    return bool(_names()) or "concurrent.futures" in sys.modules
+def _finish(calls: Sequence[Callable[[], object]]) -> None:
+    # As threading._shutdown does, which in this thread would wait for the main thread too.
+    for call in reversed(calls):
+        call()
+    while threads := _waited_for():
+        threads[0].join()
 
 
-def _names() -> list[str]:
-    own = threading.current_thread()
-    return [thread.name for thread in threading.enumerate() if thread is not own and not thread.daemon]
+def _waited_for() -> list[threading.Thread]:
+    main = threading.main_thread()
+    return [thread for thread in threading.enumerate() if thread is not main and not thread.daemon]
 
 
 def _cut(status: int, within: float) -> None:

@@ -91,6 +91,8 @@ class Reloading:
             bound = bind_all(task.binds, settings, port=task.port)
             for each in bound:
                 at_end.callback(each.close)
+                # The child's own copies go on to listen until it has accepted who waits.
+                parent.at_stop += [each.queue_nobody, each.close]
             at_end.enter_context(pid_file(settings.pid_file))
             write_banner([task.name, "reloading"], [each.url for each in bound])
             problem: Problem | None = None
@@ -176,6 +178,8 @@ class _Parent:
         self._brake = ReloadBrake(say, os.path.relpath)
         self._serves_since = math.inf
         self._look_due = time.monotonic() + _POLL_SECONDS
+        self.at_stop: list[Callable[[], object]] = []
+        """To be called at the first signal to stop."""
         self._stops: list[int] = []
         self._asked = False
 
@@ -243,6 +247,8 @@ class _Parent:
             child.send(signal.SIGTERM if len(self._stops) < 3 else signal.SIGKILL)
             if len(self._stops) == 1:
                 say_stopping()
+                for call in self.at_stop:
+                    call()
         elif signum in _PASSED_ON:
             child.send(signal.Signals(signum))
         elif signum == signal.SIGHUP:

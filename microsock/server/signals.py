@@ -92,8 +92,7 @@ def stopping_at_once() -> Iterator[None]:
     def received(signum: int) -> None:
         raise StoppedAtOnce(signum)
 
-    if _early is not None:
-        _early.begin_anew()
+    # One that came just before, when the server was done already, is handled first.
     with caught_signals(dict.fromkeys(_STOP, received)):
         yield
 
@@ -189,6 +188,9 @@ class _Early:
             for signum in tuple(self._came):
                 self._leave(signum)
             yield
+        except StoppedBeforeServing:
+            self._came.clear()
+            raise
         finally:
             self.importing = False
 
