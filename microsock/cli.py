@@ -28,11 +28,11 @@ from .runners.protocol import Task
 from .runners.reloading import Reloading
 from .runners.sequential import STOPPED_AT_ONCE
 from .server.certificates import Certificates
-from .server.signals import StoppedBeforeServing, catch_signals_early, interruptible, stopping_at_once
+from .server.signals import StoppedBeforeServing, interruptible, stopping_at_once
 from .server.systemd import inherited
 from .settings import SETTINGS, Setting, from_environment, from_text, resolve
 
-__all__ = ["command", "main"]
+__all__ = ["is_subcommand", "main", "serve"]
 
 BAD_COMMAND_LINE, NO_APP = 2, 3
 
@@ -47,17 +47,19 @@ _METAVARS = {
 }  # fmt: skip
 
 
-def command() -> NoReturn:
-    """Be the command: run it, and end this process as Python would, but in the time that there is to stop."""
-    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
-        sys.exit(main())
-    with catch_signals_early():
-        status = main()
-        try:
-            with stopping_at_once():
-                end_process(status, time_left())
-        except KeyboardInterrupt as error:
-            end_at_once(status, error)
+def serve() -> NoReturn:
+    """Run the command, and end this process as Python would, but in the time that there is to stop."""
+    status = main()
+    try:
+        with stopping_at_once():
+            end_process(status, time_left())
+    except KeyboardInterrupt as error:
+        end_at_once(status, error)
+
+
+def is_subcommand(words: Sequence[str]) -> bool:
+    """Whether the command line is about a server that runs already."""
+    return words[:1] != [] and words[0] in COMMANDS
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     open_standard_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] in COMMANDS:
+    if is_subcommand(words):
         return commands.main(words)
     parser = _parser()
     parser.words = words

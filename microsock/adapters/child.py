@@ -14,6 +14,7 @@ import time
 
 from ..server.after_fork import fork_process, let_go_in_children
 from ..server.signals import left_to_parent
+from .init import is_init, reap_all
 from .outlet import flush_printed
 
 __all__ = ["Child", "Departure", "Origin", "fork"]
@@ -52,6 +53,7 @@ class Child:
         self._report: int | None = report
         self._life = life
         self._reported = b""
+        self._ended: int | None = None  # its wait status
 
     def fileno(self) -> int:
         """Readable when the child reports or ends; -1 once its end of the pipe is closed."""
@@ -82,14 +84,21 @@ class Child:
 
     def reap(self) -> int | None:
         """Its exit status if it has ended, as ``os.waitstatus_to_exitcode`` gives it; None while it runs."""
-        pid, status = os.waitpid(self.pid, os.WNOHANG)
-        if not pid:
+        if self._ended is None and not self._has_ended():
             return None
+        assert self._ended is not None
         self.receive()
         # One of its own children may hold the other end for ever.
         self._close_report()
         os.close(self._life)
-        return os.waitstatus_to_exitcode(status)
+        return os.waitstatus_to_exitcode(self._ended)
+
+    def _has_ended(self) -> bool:
+        # As a container's first process we inherit other people's orphans too.
+        for pid, status in reap_all() if is_init() else [os.waitpid(self.pid, os.WNOHANG)]:
+            if pid == self.pid:
+                self._ended = status
+        return self._ended is not None
 
     def _close_report(self) -> None:
         if self._report is not None:

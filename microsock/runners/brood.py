@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..adapters.channel import Channel
+from ..adapters.init import is_init, reap_all
 from ..server.loop import Loop
 from .forking import Seat, fork_worker, how_it_ended, send_signal
 from .household import Household
@@ -88,7 +89,7 @@ class Brood:
                 continue
             if pid:
                 self._bury(member, how_it_ended(status))
-        if os.getpid() == 1:
+        if is_init():
             self._reap_adopted()
 
     def kill(self, member: Member) -> None:
@@ -133,12 +134,10 @@ class Brood:
         self.let_go()
 
     def _reap_adopted(self) -> None:
-        # As a container's first process we inherit other people's orphans.
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                for member in list(self._roster.members.values()):
-                    if member.pid == ended[0]:
-                        self._bury(member, how_it_ended(ended[1]))
+        for pid, status in reap_all():
+            for member in list(self._roster.members.values()):
+                if member.pid == pid:
+                    self._bury(member, how_it_ended(status))
 
     def let_go(self) -> None:
         """In a process that the app has forked: nothing of the parent's may stay open."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -28,6 +29,10 @@ class Sequential:
     def run(self, task: Task) -> int:
         """See ``Runner``. Raises what ``Server`` raises."""
         with catch_signals_early():
+            if os.getpid() == 1:
+                from ..adapters.init import leave_init_behind  # only in a container
+
+                leave_init_behind()
             app = task.load()
             return run(app, task.binds, task.port, name=task.name, flags=task.flags, **task.keywords)
 
