@@ -7,6 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -107,6 +110,62 @@ def test_a_term_to_the_whole_group_while_nobody_is_ready_yet_is_status_0(site: P
             assert process.stderr.read() == ""
         finally:
             process.kill()
+
+
+# Imports for as long as the file "hold" is there.
+HELD = "import os, time\nopen('importing', 'w').close()\nwhile os.path.exists('hold'):\n    time.sleep(0.01)\n" + APP
+
+
+@contextmanager
+def held_up(site: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A server at ``site/here`` that is still importing the app; at the end it serves, and stops in order."""
+    (site / "hold").touch()
+    (site / "shop.py").write_text(HELD)
+    command = [sys.executable, "-m", "microsock", "-b", "unix:here", *arguments, "shop"]
+    with subprocess.Popen(command, cwd=site, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            wait_until((site / "importing").exists)
+            yield process
+            wait_until(lambda: b" 200 OK" in answer_at(site / "here"))
+            process.terminate()
+            assert process.wait(PATIENCE) == 0
+            assert process.stderr is not None
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("arguments", [[], ["-w", "2"], ["--reload"]], ids=["one", "workers", "reload"])
+def test_signals_during_the_first_import_neither_end_nor_suspend_it(site: Path, arguments: list[str]) -> None:
+    with held_up(site, *arguments) as process:
+        for name in ("HUP", "USR1", "USR2", "TTIN", "TTOU", "USR1"):
+            process.send_signal(signal.Signals[f"SIG{name}"])
+            time.sleep(0.02)
+        (site / "hold").unlink()
+
+
+def test_a_reload_before_the_first_worker_is_ready_waits_for_it(site: Path) -> None:
+    with held_up(site, "-w", "2") as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        first = set(children.read_text().split())
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert set(children.read_text().split()) == first
+        (site / "hold").unlink()
+        wait_until(lambda: len(now := set(children.read_text().split())) == 2 and not now & first)
+
+
+def answer_at(path: Path) -> bytes:
+    """What is answered at a Unix socket; nothing where nobody is there."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        try:
+            client.connect(str(path))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            return b"".join(iter(lambda: client.recv(4096), b""))
+        except OSError:
+            return b""
 
 
 def test_there_is_always_one_worker_at_least(site: Path) -> None:

@@ -140,6 +140,30 @@ def test_a_worker_that_is_replaced_before_it_is_ready_has_the_word_before_the_si
     assert found.read_bytes().startswith(framed(words.LEAVE))
 
 
+def test_a_worker_that_is_ready_only_when_the_server_stops_is_no_start(tmp_path: Path) -> None:
+    home, late = Home(), list[str]()
+
+    def work(seat: Seat) -> int:
+        (tmp_path / "begun").touch()
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        seat.sock.recv(100)
+        seat.sock.sendall(READY)
+        return 0
+
+    def stop() -> None:
+        if (tmp_path / "begun").exists():
+            server.stop()
+        else:
+            server.loop.timers.call_at(server.loop.timers.now() + 0.01, stop)
+
+    server = supervised(home, work, workers=1)
+    home.on_started = lambda: late.append("the banner names addresses that are closed")
+    server.note(stop)
+    assert server.run() == 0
+    server.loop.close()
+    assert late == []
+
+
 def test_what_a_killed_worker_had_sent_by_half_is_no_message(tmp_path: Path) -> None:
     marker = tmp_path / "died"
 
