@@ -8,6 +8,9 @@ The page lies in `examples/chat/`. Over its WebSocket it sends one of
 
 and is sent `welcome` once, then `message`, `typing`, `people` and `rooms` as they happen. Rooms, people and
 the last messages live in memory: they are gone when the server stops.
+
+It is for one process. Who is in a room, and what was said last, stands in globals of this module, and every worker has
+its own: with `--workers 4` a visitor would see a quarter of the people. Messages would reach everybody all the same.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 from argparse import SUPPRESS, ArgumentTypeError, BooleanOptionalAction
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -27,7 +27,6 @@ from .runners.console import open_standard_streams, summary, version
 from .runners.protocol import Task
 from .runners.reloading import Reloading
 from .runners.sequential import STOPPED_AT_ONCE
-from .server.certificates import Certificates
 from .server.signals import StoppedBeforeServing, interruptible, stopping_at_once
 from .server.systemd import inherited
 from .settings import SETTINGS, Setting, from_environment, from_text, resolve
@@ -97,17 +96,9 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     flags = {name: value for name, value in vars(given).items() if name in SETTINGS}
     binds, port = _address(given, parser)
     load = partial(_load, given)
-    if given.routes or given.check:
-        try:
-            app = load()
-        except StoppedBeforeServing:
-            return STOPPED_AT_ONCE
-        settings = resolve(flags, environment, app.settings_given)
-        if given.check and settings.ssl_certfile is not None:
-            Certificates(settings)
-        print(_routes(app) if given.routes else f"{given.app} is fine: {summary(app)}")
-        return 0
     task = Task(load, given.app, binds, port, flags, explain=own_traceback)
+    if given.routes or given.check:
+        return _inspect(given, task, environment)
     if given.reload:
         return _reloading(given).run(task)
     if ":" in (given.runner or "") or "log_config" in {**environment, **flags}:
@@ -119,6 +110,22 @@ def _obey(given: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
 def _load(given: argparse.Namespace) -> App:
     with interruptible():
         return load_app(given.app, given.app_dir, given.factory)
+
+
+def _inspect(given: argparse.Namespace, task: Task, environment: Mapping[str, object]) -> int:
+    try:
+        app = task.load()
+    except StoppedBeforeServing:
+        return STOPPED_AT_ONCE
+    settings = resolve(task.flags, environment, app.settings_given)
+    if given.check:
+        from .checking import check_start
+
+        if given.reload:
+            _reloading(given)
+        check_start(task, settings, given.runner, given.reload)
+    print(_routes(app) if given.routes else f"{given.app} is fine: {summary(app)}")
+    return 0
 
 
 def _reloading(given: argparse.Namespace) -> Reloading:
@@ -249,7 +256,7 @@ def _add_setting(group: argparse._ArgumentGroup, name: str, setting: Setting) ->
 
 def _add_inspect(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--routes", action="store_true", help="list the app's routes and exit")
-    group.add_argument("--check", action="store_true", help="import the app, check settings and certificates, and exit")
+    group.add_argument("--check", action="store_true", help="import the app, check what a start needs, and exit")
     group.add_argument(
         "--version", action="version", version=f"microsock {version()}", help="show the version and exit"
     )

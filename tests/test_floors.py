@@ -67,7 +67,7 @@ FLOORS = [
     | {"bus", "follower_counts", "joining", "relay", "slow_reader", "worker_bus"},
     {"server", "adapters"},
     {"runners"},
-    {"cli", "commands", "flag_hints", "import_path", "loading", "__main__", "testing"},
+    {"checking", "cli", "commands", "flag_hints", "import_path", "loading", "__main__", "testing"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ..errors import BadSetting
 from ..log import logger
 
-__all__ = ["configure_logging", "reopen_logs"]
+__all__ = ["check_configuration", "configure_logging", "reopen_logs"]
 
 
 def configure_logging(path: str) -> None:
@@ -22,12 +22,8 @@ def configure_logging(path: str) -> None:
     # For this alone: more than all else of logging.
     import json
     import logging.config
-    from pathlib import Path
 
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSetting(f"log_config: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    text = _read(path)
     try:
         if text.lstrip().startswith("{"):
             logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, **json.loads(text)})
@@ -36,6 +32,33 @@ def configure_logging(path: str) -> None:
     # Whatever the file names is imported and called, and may fail in its own way.
     except Exception as error:
         raise BadSetting(f"log_config: {path} is no configuration of logging: {_reason(error)}") from error
+
+
+def check_configuration(path: str) -> None:
+    """Read such a file without doing what it says: that would open its log files. Raises ``BadSetting``."""
+    import configparser
+    import json
+
+    text = _read(path)
+    try:
+        if text.lstrip().startswith("{"):
+            json.loads(text)
+        else:
+            parser = configparser.ConfigParser()
+            parser.read_string(text, path)
+            for section in ("formatters", "handlers", "loggers"):
+                parser[section]["keys"]
+    except (ValueError, KeyError, RecursionError, configparser.Error) as error:
+        raise BadSetting(f"log_config: {path} is no configuration of logging: {_reason(error)}") from error
+
+
+def _read(path: str) -> str:
+    from pathlib import Path
+
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSetting(f"log_config: cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def reopen_logs() -> None:

@@ -31,6 +31,7 @@ from ..server.elsewhere import check_places
 from ..server.server import Server
 from ..server.signals import catch_signals_early, caught_signals
 from ..server.wakeup import Wakeup
+from ..settings import Settings
 from ..startup import NamedTuple
 from .console import console, reopen_logs, say, say_stopping, summary, write_banner
 from .protocol import Task
@@ -38,7 +39,7 @@ from .reload_brake import ReloadBrake
 from .reload_page import error_app
 from .sequential import STOPPED_AT_ONCE
 
-__all__ = ["Reloading"]
+__all__ = ["Reloading", "check_workers"]
 
 # Between two looks at the files. A look that takes long is taken more rarely; with a doorbell it is a precaution.
 _POLL_SECONDS, _POLL_WITH_BELL_SECONDS, _LOOKS_APART = 0.25, 2.0, 10
@@ -83,8 +84,7 @@ class Reloading:
 
     def _run(self, task: Task) -> int:
         settings = task.settings()
-        if settings.workers != 1:
-            raise BadSetting(f"workers is {settings.workers!r}; with --reload there is one")
+        check_workers(settings)
         check_places(settings)
         with contextlib.ExitStack() as at_end:
             parent = at_end.enter_context(contextlib.closing(_Parent(self._directories)))
@@ -108,6 +108,12 @@ class Reloading:
         # Compiled files are told apart by size and second, and two versions can be alike in both.
         sys.dont_write_bytecode = True
         return _serve(task, bound, process, problem, own_writes)
+
+
+def check_workers(settings: Settings) -> None:
+    """Raise ``BadSetting`` for more than one worker."""
+    if settings.workers != 1:
+        raise BadSetting(f"workers is {settings.workers!r}; with --reload there is one")
 
 
 # In a child.

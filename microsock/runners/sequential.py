@@ -69,7 +69,7 @@ def run(
         notifier = Notifier()
         server.listen_for_commands(partial(_reload_on_command, server, notifier))
         server.post(partial(server.tell, notifier))
-        server.on_stop_signal(say_stopping)
+        server.on_stop_signal(partial(_say_stopping, notifier))
         if server.settings.workers not in (1, "auto"):
             logger.warning(
                 "the app asks for %s workers; give --workers, or runner='preforked'", server.settings.workers
@@ -103,6 +103,12 @@ def _signals(server: Server, notifier: Notifier) -> dict[signal.Signals, Callabl
         signal.SIGTTOU: _stay_alone,
     }
     return {signum: partial(_later, server, call) for signum, call in does.items()}
+
+
+def _say_stopping(notifier: Notifier) -> None:
+    # Both write to descriptors and wait for nobody: this is a signal handler.
+    say_stopping()
+    notifier.stopping()
 
 
 def _later(server: Server, call: Callable[[Server], object], signum: int) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .certificates import Certificates
     from .unixsocket import Claim
 
-__all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "stream_socket"]
+__all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "certificates_for", "stream_socket"]
 
 # Two families want one free port: what is free for the first may be taken for the second.
 _FREE_PORT_TRIES = 16
@@ -117,7 +117,7 @@ def bind_all(
 
 def bind_places(places: Sequence[Place], settings: Settings, options: Options = NO_OPTIONS) -> list[Bound]:
     """``bind_all`` for addresses that are parsed already."""
-    certificates = _certificates(places, settings, options)
+    certificates = certificates_for(places, settings, options)
     only_some = any(isinstance(place, TcpPlace) and place.tls for place in places)
     with contextlib.ExitStack() as undo:
         bound: list[Bound] = []
@@ -175,7 +175,8 @@ def bind(address: Address, backlog: int, *, reuse_port: bool = False, ipv6_only:
     return _bind_each(candidates, address.port, manner)
 
 
-def _certificates(places: Sequence[Place], settings: Settings, options: Options) -> Certificates | None:
+def certificates_for(places: Sequence[Place], settings: Settings, options: Options) -> Certificates | None:
+    """What the handshakes of these addresses need; None where none speaks TLS. Raises ``BadSetting``."""
     if settings.ssl_certfile is not None:
         return _read(settings, options)
     tls = next((place for place in places if isinstance(place, TcpPlace) and place.tls), None)

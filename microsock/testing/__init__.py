@@ -1,6 +1,6 @@
 """Testing an app: the client behind ``app.test_client()``, what it gives and what it raises.
 
-Needs httpx, which the extra ``microsock[test]`` brings; what needs it is imported when it is first asked for.
+Needs httpx; what needs it is imported when it is first asked for.
 """
 
 from __future__ import annotations
@@ -55,4 +55,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "httpx":
             raise
-        raise MissingExtra("the test client needs httpx; install it with: pip install 'microsock[test]'") from error
+        raise MissingExtra("the test client needs httpx; install it with: pip install httpx") from error

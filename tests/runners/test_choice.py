@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from microsock import App, BadSetting, SetupError
+from microsock import App, BadSetting, PortInUseError, Server, SetupError
 from microsock.runners.choice import runner_for
 from microsock.runners.preforked import Preforked, count_of
 from microsock.runners.protocol import Task
@@ -102,3 +104,40 @@ def test_what_is_no_runner_is_a_bad_setting(name: str, message: str) -> None:
 def test_a_runner_may_say_itself_why_it_cannot_be() -> None:
     with pytest.raises(SetupError, match="not here"):
         runner_for(task(), "theirs:Strict")
+
+
+# Where it cannot listen.
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("workers", [1, 2])
+def test_app_run_logs_one_line_for_a_port_in_use_and_returns_4(
+    workers: int, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert App().run(port=port, workers=workers) == 4
+        with pytest.raises(PortInUseError):
+            Server(App(), port=port)
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.exc_info is None
+    assert record.message.startswith(f"127.0.0.1:{port} is in use by pid ")
+    assert record.message.endswith("; stop it, or use port=0 for a free port")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"host": "192.0.2.1"}, "cannot listen on 192.0.2.1:8080"),
+        ({"host": "unix:/no/such/folder/socket"}, "cannot listen on unix:/no/such/folder/socket"),
+        ({"port": 0, "control": "/no/such/folder/socket"}, "cannot listen for commands at /no/such/folder/socket"),
+    ],
+)
+def test_any_other_place_that_cannot_be_had_is_told_so_too(
+    settings: dict[str, Any], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert App().run(**settings) == 4
+    (record,) = caplog.records
+    assert message in record.message

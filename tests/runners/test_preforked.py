@@ -14,7 +14,7 @@ import pytest
 
 from microsock import __version__
 
-from .workers import PATIENCE, Workers, failing, state, wait_until, workers
+from .workers import PATIENCE, STOPPING, Workers, failing, state, wait_until, workers
 
 pytestmark = [pytest.mark.server, pytest.mark.timed]
 
@@ -78,7 +78,8 @@ def test_several_workers_serve_on_one_port_and_the_banner_says_so(site: Path) ->
         pids = all_ready(server, 3)
         assert server.process.pid not in pids
         assert server.stop() == 0
-    first, second, third = server.errors
+    first, second, third, last = server.errors
+    assert last == STOPPING
     assert first == f"microsock {__version__} · shop · 3 routes, 0 websockets · preforked, 3 workers"
     assert second.endswith(f"(pid {server.process.pid})")
     assert third == "Press Ctrl+C to stop."
@@ -232,7 +233,7 @@ def test_being_asked_to_stop_is_status_0_and_stop_hooks_run_once_in_each_worker(
         server.signal(signum)
         assert server.wait() == 0
     assert sorted(map(int, (site / "stopped").read_text().split())) == sorted(pids)
-    assert server.errors[3:] == []
+    assert server.errors[3:] == [STOPPING]
 
 
 def test_ctrl_c_reaches_the_whole_group_and_is_still_one_orderly_end(site: Path) -> None:
@@ -240,7 +241,7 @@ def test_ctrl_c_reaches_the_whole_group_and_is_still_one_orderly_end(site: Path)
         all_ready(server)
         os.killpg(server.process.pid, signal.SIGINT)
         assert server.wait() == 0
-    assert server.errors[3:] == []
+    assert server.errors[3:] == [STOPPING]
 
 
 @pytest.mark.parametrize(("second", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from .workers import PATIENCE, Workers, wait_until, workers
+from .workers import PATIENCE, STOPPING, Workers, wait_until, workers
 
 pytestmark = pytest.mark.server
 
@@ -107,7 +107,7 @@ def test_a_term_to_the_whole_group_while_nobody_is_ready_yet_is_status_0(site: P
             os.killpg(process.pid, signal.SIGTERM)
             assert process.wait(PATIENCE) == 0
             assert process.stderr is not None
-            assert process.stderr.read() == ""
+            assert process.stderr.read() == f"{STOPPING}\n"
         finally:
             process.kill()
 

@@ -11,7 +11,7 @@ from wire import ask, handshake
 
 from microsock.testing import build_frame, read_frames
 
-from .workers import Workers, workers
+from .workers import STOPPING, Workers, workers
 
 pytestmark = [pytest.mark.server, pytest.mark.timed]
 
@@ -137,7 +137,7 @@ def test_when_all_take_what_is_due_the_end_comes_within_a_second_of_the_last_ans
         assert time.monotonic() - last < 1
         for each in crowd.all():
             each.close()
-    assert server.errors[3:] == []
+    assert server.errors[3:] == [STOPPING]
 
 
 @pytest.mark.parametrize("count", [1, 2])

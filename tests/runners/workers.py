@@ -17,10 +17,12 @@ from pathlib import Path
 
 from running import status_of
 
-__all__ = ["PATIENCE", "Workers", "failing", "state", "wait_until", "workers"]
+__all__ = ["PATIENCE", "STOPPING", "Workers", "failing", "state", "wait_until", "workers"]
 
 # Far beyond what any of it takes; reached only when something hangs.
 PATIENCE = 30.0
+
+STOPPING = "Stopping (press Ctrl+C again to stop at once)"
 
 
 class Workers:
