@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import islice
 from sys import intern
 
 from .log import logger
@@ -34,6 +35,8 @@ _MIRRORED_NOTHING = r"[ \t]*+[,;]"
 _LONGEST_HOP = 64
 # More proxies than this in a row is no installation but an attempt.
 _MOST_HOPS = 64
+# More than this in one Forwarded, pairs and empty elements together, is none either. Each costs a microsecond.
+_MOST_PAIRS = 4 * _MOST_HOPS
 # Without trusted proxies, so many requests are looked at for a sign that there should be some.
 _FIRST_REQUESTS = 1000
 
@@ -134,7 +137,7 @@ class Proxies:
                 return
 
     def _read_forwarded(self, request: Request, text: str) -> None:
-        for element in _elements(text):
+        for element in islice(_elements(text), _MOST_HOPS):
             hop = _hop(element.get("for", ""))
             # Each proxy tells of the request that it got itself: the farthest one that is trusted counts.
             _set_scheme(request, element.get("proto", ""))
@@ -194,9 +197,11 @@ def _set_host(request: Request, text: str) -> None:
 
 def _elements(text: str) -> Iterator[dict[str, str]]:
     # Forwarded's elements, the last one first, up to the first that is malformed.
-    mirrored, place, count = text[::-1], 0, 0
+    mirrored, place = text[::-1], 0
     element: dict[str, str] = {}
-    while place < len(mirrored) and count < _MOST_HOPS:
+    for _ in range(_MOST_PAIRS):
+        if place >= len(mirrored):
+            return
         if nothing := re.compile(_MIRRORED_NOTHING).match(mirrored, place):
             place = nothing.end()
             separator = nothing[0][-1]
@@ -209,7 +214,7 @@ def _elements(text: str) -> Iterator[dict[str, str]]:
             return
         if separator == "," and element:
             yield element
-            element, count = {}, count + 1
+            element = {}
 
 
 def _remedy(client: Address) -> str:

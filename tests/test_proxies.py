@@ -166,6 +166,21 @@ def test_no_header_however_long_takes_more_than_a_moment(name: str, part: str) -
     assert time.process_time() - begin < 0.05
 
 
+@pytest.mark.parametrize("nothing", [",", ";", " ,", "\t;", "a=b;"])
+def test_what_stands_behind_hundreds_of_empty_elements_is_not_read(nothing: str) -> None:
+    # However little each costs, 16 kB of them must not hold the server.
+    assert seen([("Forwarded", f"for={VISITOR},{nothing * 50}for=127.0.0.1")])[0] == VISITOR
+    assert seen([("Forwarded", f"for={VISITOR},{nothing * 300}for=127.0.0.1")])[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For"])
+def test_more_than_64_proxies_in_a_row_are_not_read(name: str) -> None:
+    hop = "for=127.0.0.1" if name == "Forwarded" else "127.0.0.1"
+    first = hop.replace("127.0.0.1", VISITOR)
+    assert seen([(name, ",".join([first, *[hop] * 63]))])[0] == VISITOR
+    assert seen([(name, ",".join([first, *[hop] * 64]))])[0] == "127.0.0.1"
+
+
 # What stands on it.
 
 
