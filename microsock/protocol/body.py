@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from .framing import Framing
 from .scanner import ChunkedBody
 
@@ -32,19 +34,26 @@ class IncomingBody:
         """Whether its length is not known yet."""
         return self._chunks is not None
 
+    @property
+    def cost(self) -> int:
+        """What the last ``unframe`` took, in units of about a microsecond."""
+        return 0 if self._chunks is None else self._chunks.cost
+
     def take(self, buffer: bytes | bytearray) -> bytes:
         """What is here of a body of a known length; it is left in the buffer."""
         part = bytes(buffer if len(buffer) <= self.left else memoryview(buffer)[: self.left])
         self.left -= len(part)
         return part
 
-    def unframe(self, buffer: bytearray) -> bytes:
+    def unframe(self, buffer: bytearray, budget: int = sys.maxsize) -> bytes:
         """What is here of a chunked body, framed as h11 is to see it; it leaves the buffer.
+
+        It stops early when ``cost`` has got larger than ``budget``.
 
         Raises ``RemoteProtocolError``: 400 for malformed chunks, 413 past the limit.
         """
         assert self._chunks is not None
-        payload = self._chunks.feed(buffer)
+        payload = self._chunks.feed(buffer, budget)
         # One chunk for h11, however many it was on the wire.
         part = b"%x\r\n%b\r\n" % (len(payload), payload) if payload else b""
         return part if self._chunks.trailers is None else part + b"0\r\n" + self._chunks.trailers

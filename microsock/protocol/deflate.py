@@ -25,8 +25,12 @@ _OUR_BITS, _MEM_LEVEL = 12, 5
 _LEAST_BITS = 9
 # Shorter payloads do not get shorter.
 _LEAST_SIZE = 64
-# How often a piece of a message may end its stream: each end costs a decompressor and a copy of the rest.
+# How often a message may end its stream: each end costs a decompressor and a copy of the rest.
 _MOST_STREAMS = 8
+# So much is inflated at a time: a kilobyte may become a megabyte, which takes milliseconds.
+_PIECE_BYTES = 128 << 10
+# What a call costs, in units of about a microsecond, and how many bytes of what is inflated cost one.
+_CALL_COST, _INFLATED_BYTES = 10, 300
 # What a sender takes off the end of a message and a receiver puts back (RFC 7692 section 7.2).
 _TAIL = b"\x00\x00\xff\xff"
 
@@ -105,38 +109,67 @@ def _bits(value: str | None) -> int | None:
 
 
 class Deflate:
-    """One connection's compressor and decompressor, each made when it is first needed."""
+    """One connection's compressor and decompressor, each made when it is first needed.
 
-    __slots__ = ("_agreement", "_deflater", "_inflater")
+    Give it a message's payload, whole or in parts, by ``receive_data``, and after each call ``inflate`` while it is
+    ``pending``.
+    """
+
+    __slots__ = ("_agreement", "_deflater", "_inflater", "_last", "_rest", "_spent", "_streams", "pending")
 
     def __init__(self, agreement: Agreement) -> None:
         self._agreement = agreement
         self._inflater: zlib._Decompress | None = None
         self._deflater: zlib._Compress | None = None
+        self._rest = b""
+        self._last = False
+        self._streams = 0  # that the message has ended
+        self._spent = 0
+        self.pending = False
+        """Whether there is more to inflate of what was received."""
 
-    def inflate(self, data: bytes, last: bool, limit: int) -> bytes:
-        """A piece of a message's payload, inflated to at most ``limit`` bytes; ``last`` ends the message.
+    def spent(self) -> int:
+        """What inflating has cost since the last call, in units of about a microsecond."""
+        spent, self._spent = self._spent, 0
+        return spent
 
-        Raises ``TooLarge``, and ``zlib.error`` for data that is not deflated.
+    def receive_data(self, data: bytes, last: bool) -> None:
+        """Take a part of a message's payload; ``last`` ends the message."""
+        self._rest = data + _TAIL if last else data
+        self._last = last
+        self.pending = True
+
+    def inflate(self, limit: int) -> bytes:
+        """What was received, inflated: some of it while it is ``pending``.
+
+        Raises ``TooLarge`` past ``limit`` bytes, and ``zlib.error`` for data that is not deflated.
         """
-        out = b""
-        data = data + _TAIL if last else data
-        streams = 0
-        while data:
-            streams += 1
-            if streams > _MOST_STREAMS:
-                raise zlib.error("too many streams in a message")
-            # A decompressor with the largest window reads every smaller one.
-            inflater = self._inflater = self._inflater or zlib.decompressobj(-15)
-            out += inflater.decompress(data, limit + 1 - len(out))
-            if len(out) > limit:
-                raise TooLarge
-            # A peer may end its stream inside a message; what follows is a new one (RFC 7692 section 7.2.3.5).
-            data = inflater.unused_data if inflater.eof else b""
-            self._inflater = None if inflater.eof else inflater
-        if last and self._agreement.client_no_context_takeover:
-            self._inflater = None
+        # A decompressor with the largest window reads every smaller one.
+        inflater = self._inflater = self._inflater or zlib.decompressobj(-15)
+        out = inflater.decompress(self._rest, min(_PIECE_BYTES, limit + 1))
+        if len(out) > limit:
+            raise TooLarge
+        self._spent += _CALL_COST + len(out) // _INFLATED_BYTES
+        # A peer may end its stream inside a message; what follows is a new one (RFC 7692 section 7.2.3.5).
+        self._rest = inflater.unused_data if inflater.eof else inflater.unconsumed_tail
+        if inflater.eof:
+            self._end_stream()
+        # A full piece may have been cut inside of what the last byte stands for.
+        self.pending = bool(self._rest) or (len(out) == _PIECE_BYTES and not inflater.eof)
+        if self._last and not self.pending:
+            self._end_message()
         return out
+
+    def _end_message(self) -> None:
+        self._streams = 0
+        if self._agreement.client_no_context_takeover:
+            self._inflater = None
+
+    def _end_stream(self) -> None:
+        self._inflater = None
+        self._streams += 1
+        if self._streams > _MOST_STREAMS:
+            raise zlib.error("too many streams in a message")
 
     def deflate(self, payload: bytes) -> bytes | None:
         """A whole message's payload, compressed; None where it is better sent as it is."""

@@ -8,6 +8,7 @@ Knows no socket, no clock and no app.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import LocalProtocolError, RemoteProtocolError
@@ -25,6 +26,8 @@ __all__ = ["HEADS", "Http1", "Peer"]
 
 # Empty lines that a peer may send before a request line (RFC 9112 section 2.2).
 _MAX_EMPTY_LINES = 8
+# What a part of a chunked body costs by h11, in units of about a microsecond.
+_BODY_COST = 30
 _LENGTH = re.compile(rb"[0-9]{1,19}")
 # What all connections of this process were told; see `fields`.
 HEADS = HeadTable()
@@ -51,13 +54,15 @@ class Http1:
 
     __slots__ = (
         "_body", "_buffer", "_empty_lines", "_framing", "_http_date", "_limits", "_out", "_request", "_scanner",
-        "_short", "_way", "client", "last_answer", "peer_ended", "scheme", "waiting",
+        "_short", "_way", "budget", "client", "last_answer", "peer_ended", "scheme", "waiting",
     )  # fmt: skip
 
     def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes], short: bool = True) -> None:
         self.waiting = _IDLE
         self.last_answer = False
         """Whether the next answer is to close the connection."""
+        self.budget = sys.maxsize
+        """How much of a body may be parsed, in units of about a microsecond; at 0 and below there may be more of it."""
         self.client, self.scheme = peer
         self.peer_ended = False
         """Whether the peer has ended its stream."""
@@ -234,7 +239,8 @@ class Http1:
         assert request is not None
         assert body is not None
         if body.chunked:
-            part = body.unframe(self._gathered())
+            part = body.unframe(self._gathered(), self.budget)
+            self.budget -= body.cost + _BODY_COST
         else:
             part = body.take(self._buffer)
             self._drop(len(part))
@@ -244,7 +250,7 @@ class Http1:
             self._body = None
             self.waiting = _ANSWER
             return RequestReceived(request)
-        if self.peer_ended:
+        if self.peer_ended and self.budget > 0:
             raise RemoteProtocolError("the request body is incomplete")
         body.keep(payload)
         return None

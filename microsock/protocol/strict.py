@@ -1,17 +1,19 @@
 """wsproto, for every frame that is not plain: fragments, Close frames, text in parts, and all that is wrong.
 
-It sees one frame at a time, behind our own reading of the header; compressed fragments are inflated in front of it.
+It sees one frame at a time, behind our own reading of the header. Of a compressed message it sees that it starts and
+nothing more: that is inflated, decoded and put together here, a piece at a time.
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.events import Event as WsprotoEvent
 
-from .codec import BINARY, CONTINUATION, RSV1, TEXT, FrameHeader, masked_frame, unmask
+from .codec import BINARY, CLOSE, CONTINUATION, RSV1, TEXT, FrameHeader, masked_frame, unmask
 from .deflate import Deflate
 from .events import CloseReceived, Event, MessageReceived, PingReceived, PongReceived
 
@@ -28,6 +30,7 @@ class Strict:
 
     __slots__ = (
         "_binary",
+        "_decoder",
         "_deflate",
         "_header",
         "_inflated",
@@ -35,6 +38,7 @@ class Strict:
         "_max_size",
         "_text",
         "_wsproto",
+        "is_close",
         "left",
         "within",
     )
@@ -42,12 +46,15 @@ class Strict:
     def __init__(self, deflate: Deflate | None, max_size: int) -> None:
         self.left = 0
         """Payload bytes still to come of the current frame."""
+        self.is_close = False
+        """Whether the current frame is a Close."""
         self.within = False
         """Whether fragments of a message are still to come."""
         self._wsproto = Connection(ConnectionType.SERVER)
         self._deflate = deflate
         self._max_size = max_size
         self._header: FrameHeader | None = None  # of a compressed frame, whose payload is inflated
+        self._decoder: codecs.IncrementalDecoder | None = None  # of compressed text
         self._mask = b""
         self._inflated: int | None = None  # bytes so far of a compressed message
         self._text = io.StringIO()
@@ -56,11 +63,17 @@ class Strict:
     @property
     def idle(self) -> bool:
         """Whether it holds nothing, so that the next frame may go past it."""
-        return not self.left and not self.within
+        return not (self.left or self.within or self.pending)
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is more to inflate of what was fed; then ``feed`` takes nothing."""
+        return self._header is not None and self._deflate is not None and self._deflate.pending
 
     def start(self, header: FrameHeader, raw: bytes) -> list[Event]:
         """Take a frame's header; ``raw`` is how it came. Gives what it brought about."""
         self.left = header.length
+        self.is_close = header.opcode == CLOSE
         starts = header.opcode in (TEXT, BINARY) and not self.within
         if starts:
             self._inflated = 0 if header.rsv == RSV1 and self._deflate is not None else None
@@ -70,20 +83,31 @@ class Strict:
         if self._header is None:
             return self._feed(raw)
         self._mask = raw[-4:]
-        return self._inflate(b"", starts) if starts or not header.length else []
+        if starts:
+            self._start_compressed(header)
+        return [] if self.left else self._receive(b"")
+
+    def take_over(self, header: FrameHeader, piece: bytes) -> list[Event]:
+        """Go on with a compressed message that is one frame, of which ``piece`` is inflated and more is pending."""
+        self._header = header
+        self._inflated = 0
+        self._start_compressed(header)
+        return self._take_piece(piece)
 
     def feed(self, part: bytes) -> list[Event]:
         """Take payload of the current frame, as it came. Gives what it brought about.
 
-        Raises ``TooLarge`` and ``zlib.error`` for a compressed one.
+        Raises ``TooLarge``, ``zlib.error`` and ``UnicodeDecodeError`` for a compressed one.
         """
+        if self.pending:
+            return self._inflate()
         self.left -= len(part)
         if self._header is None:
             return self._feed(part)
         plain = unmask(part, self._mask)
         turn = len(part) % 4
         self._mask = self._mask[turn:] + self._mask[:turn]
-        return self._inflate(plain, False)
+        return self._receive(plain)
 
     def _is_compressed(self, header: FrameHeader, starts: bool) -> bool:
         # What breaks a rule goes to wsproto as it came, and is refused there.
@@ -91,16 +115,37 @@ class Strict:
             return False
         return starts or (header.opcode == CONTINUATION and self.within and not header.rsv)
 
-    def _inflate(self, data: bytes, starts: bool) -> list[Event]:
-        # What a part inflates to goes to wsproto as a fragment of its own.
+    # A compressed message.
+
+    def _start_compressed(self, header: FrameHeader) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")() if header.opcode == TEXT else None
+        if not header.fin:
+            # So that it refuses what must not come between fragments.
+            self._feed(masked_frame(header.opcode, b"", fin=False))
+
+    def _receive(self, data: bytes) -> list[Event]:
+        assert self._header is not None
+        assert self._deflate is not None
+        self._deflate.receive_data(data, self._header.fin and not self.left)
+        return self._inflate()
+
+    def _inflate(self) -> list[Event]:
+        assert self._deflate is not None
+        assert self._inflated is not None
+        return self._take_piece(self._deflate.inflate(self._max_size - self._inflated))
+
+    def _take_piece(self, piece: bytes) -> list[Event]:
         assert self._header is not None
         assert self._inflated is not None
-        assert self._deflate is not None
-        last = self._header.fin and not self.left
-        plain = self._deflate.inflate(data, last, self._max_size - self._inflated)
-        self._inflated += len(plain)
-        opcode = self._header.opcode if starts else CONTINUATION
-        return self._feed(masked_frame(opcode, plain, fin=last))
+        self._inflated += len(piece)
+        ends = self._header.fin and not (self.left or self.pending)
+        if self._decoder is None:
+            self._binary += piece
+            return [MessageReceived(bytes(self._binary))] if ends else []
+        self._text.write(self._decoder.decode(piece, ends))
+        return [MessageReceived(self._text.getvalue())] if ends else []
+
+    # wsproto.
 
     def _feed(self, data: bytes) -> list[Event]:
         self._wsproto.receive_data(data)
