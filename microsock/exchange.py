@@ -45,6 +45,10 @@ HIGH_WATER = 64 << 10
 
 # A handler that took so many seconds is not waited for by the answers that were made before it in the same turn.
 _SLOW = 0.001
+# What one turn may take before other connections get theirs: in seconds, and, for what is parsed without bringing about
+# an event, in units of about a microsecond.
+_TURN_SECONDS = 0.001
+_TURN_BUDGET = 250
 _GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
 
@@ -83,11 +87,16 @@ class Exchange:
     # Events in.
 
     def run(self, budget: int) -> bool:
-        """Handle up to ``budget`` events; tells whether there may be more, once there is room for what they bring."""
+        """Handle up to ``budget`` events, for a millisecond or by the session's own budget of work.
+
+        Tells whether there may be more to do, once there is room for what it brings.
+        """
         if self.conversation is not None:
             return self._converse(self.conversation, budget)
         handle = self._log_and_handle if self._site.settings.debug else self._handle
-        http = self.session.http
+        http, now = self.session.http, self._site.now
+        until = now() + _TURN_SECONDS
+        http.budget = _TURN_BUDGET
         for _ in range(budget):
             event = http.next_event()
             if event is None:
@@ -96,11 +105,13 @@ class Exchange:
             if self.session.websocket is not None:
                 self._flush()
                 return True
+            if now() >= until:
+                break
         if chunks := http.data_to_send():
             self._wire.write(chunks)
         if self._answer is not None:
             self._see_to_answer(self._answer)
-        return event is not None
+        return event is not None or http.budget <= 0
 
     def take(self, data: bytes) -> list[bytes] | None:
         """Bytes came while nothing was under way: gives the answer where there is a plain one at once; else ``run``.
@@ -193,7 +204,9 @@ class Exchange:
 
     def _converse(self, conversation: Conversation, budget: int) -> bool:
         # An open WebSocket is asked straight: nothing follows it.
-        frames = conversation.frames
+        frames, now = conversation.frames, self._site.now
+        until = now() + _TURN_SECONDS
+        frames.budget = _TURN_BUDGET
         handle = self._log_and_hear if self._site.settings.debug else conversation.hear
         more = True
         for _ in range(budget):
@@ -201,9 +214,11 @@ class Exchange:
                 break
             event = None if conversation.full else frames.next_event()
             if event is None:
-                more = False
+                more = frames.budget <= 0
                 break
             handle(event)
+            if now() >= until:
+                break
         if frames.has_output:
             self._flush()
         return more

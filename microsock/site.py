@@ -150,6 +150,7 @@ class Site:
         limits: Store | None = None,
         clients: ClientTable | None = None,
         spokesman: Attached | None = None,
+        call_next_turn: Callable[[Callable[[], None]], None] | None = None,
         board: Board | None = None,
         tally: Tally | None = None,
     ) -> None:
@@ -160,6 +161,8 @@ class Site:
         self.now = now
         self.call_at = call_at
         self.call_soon = call_soon
+        self.call_next_turn = call_next_turn or call_soon
+        """For who has more to do than others should wait for: it is called when they have had their turn."""
         self.post = post
         """Like ``call_soon``, from any thread. Raises ``Overloaded`` in another one where too many calls wait."""
         self.on_loop = on_loop

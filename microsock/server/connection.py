@@ -48,7 +48,7 @@ class Connection:
 
     __slots__ = (
         "_again", "_at_rest", "_client", "_exchange", "_has_more", "_in_turn", "_lingering", "_on_closed", "_out",
-        "_patience", "_push_due", "_site", "_transport", "_turn_due", "_unsaid", "_writing", "closed",
+        "_patience", "_push_due", "_site", "_transport", "_turn_due", "_unsaid", "_writing", "_yielded", "closed",
         "queued_bytes", "reading", "received", "sent",
     )  # fmt: skip
 
@@ -77,6 +77,7 @@ class Connection:
         self._again = False
         self._has_more = False  # whether the last turn left something to do, for lack of time or of room to send
         self._turn_due = False
+        self._yielded = False  # the turn that is due comes when others have had theirs
         self._push_due = False
         self._lingering = False
         self._writing = False  # whether it asks for room
@@ -165,6 +166,9 @@ class Connection:
         if self.closed:
             return
         try:
+            if self._yielded and (readable or writable):
+                self._keep_up(readable)
+                return
             if readable:
                 if not self._at_rest or self._out:
                     self._read()
@@ -236,6 +240,13 @@ class Connection:
         elif not data:
             self.abort()
 
+    def _keep_up(self, readable: bool) -> None:
+        # Its turn comes when others have had theirs, and news is no way to get more of them.
+        if readable:
+            self._read()
+        self._send()
+        self._settle()
+
     def _answer(self) -> bool:
         # Reads where it waits for a request and for nothing else. The answer is often there at once, and has left at
         # once: then all is as it was before, but for the deadline of the next request. Tells whether it is so.
@@ -292,8 +303,14 @@ class Connection:
             self._turn_due = True
             self._site.call_soon(self._due_turn)
 
+    def _turn_later(self) -> None:
+        # There is more to do at once than others should wait for.
+        if not self._turn_due and not self.closed:
+            self._turn_due = self._yielded = True
+            self._site.call_next_turn(self._due_turn)
+
     def _due_turn(self) -> None:
-        self._turn_due = False
+        self._turn_due = self._yielded = False
         self.handle(False, False)
 
     def turn(self) -> None:
@@ -313,9 +330,9 @@ class Connection:
                 self._send()
         finally:
             self._in_turn = False
+        self._go_on()
         if self._again:
             self._turn_soon()
-        self._go_on()
         if not self._is_at_ease():
             self._settle()
 
@@ -323,7 +340,7 @@ class Connection:
         # Asked behind whatever has sent. With more than this queued, room to write brings the next turn; with less the
         # transport need not be watched for room any more, and nothing else would bring it.
         if self._has_more and self.queued_bytes <= HIGH_WATER:
-            self._turn_soon()
+            self._turn_later()
 
     def _pull(self) -> bool:
         """Take pieces of a streamed body while there is room and time; tells whether there is more to do.

@@ -10,7 +10,7 @@ import selectors
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from threading import get_ident
 
 from .. import forked
@@ -23,9 +23,16 @@ __all__ = ["Loop", "Watch", "Watched"]
 Callback = Callable[[], object]
 Ready = Callable[[bool, bool], object]
 
+News = tuple[selectors.SelectorKey, int]
+
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 # The longest wait in seconds: epoll counts milliseconds in 32 bits.
 _LONGEST_WAIT = 86_400.0
+# Seconds of a turn for those who asked for a part of it (``call_next_turn``), and after which news waits for the next
+# turn: timers, heartbeats and newcomers are not to wait for everybody. The clock is looked at behind so many of them.
+_SHARED_SECONDS = 0.008
+_NEWS_SECONDS = 0.02
+_NEWS_AT_ONCE = 16
 
 
 class Watched:
@@ -96,6 +103,8 @@ class Loop:
         self._wakeup = Wakeup()
         self._mailbox = Mailbox()
         self._soon: deque[Callback] = deque()
+        self._next: deque[Callback] = deque()  # for a part of each turn
+        self._unhandled: list[News] = []  # for which the last turn had no time
         self._at_end: list[Callback] = []
         self._thread: int | None = None  # the one that takes a turn now
         # For whoever watches from another thread.
@@ -121,6 +130,13 @@ class Loop:
     def call_soon(self, callback: Callback) -> None:
         """Have this called after what is running now; before the loop waits again."""
         self._soon.append(callback)
+
+    def call_next_turn(self, callback: Callback) -> None:
+        """Have this called when others have had their turn: those who ask share some milliseconds of each.
+
+        For who has more to do than others should wait for; it does some of it and asks again.
+        """
+        self._next.append(callback)
 
     def at_end(self, callback: Callback) -> None:
         """Have this called when this turn's news is handled, before any timer."""
@@ -175,7 +191,8 @@ class Loop:
         self.news = count = len(news)
         self.may_defer = count > 1
         try:
-            for (_, _, _, watched), events in news:
+            few = count <= _NEWS_AT_ONCE and not self._unhandled
+            for (_, _, _, watched), events in news if few else self._in_time(news, began):
                 # A callback before this one may have closed the descriptor and opened another of the same number:
                 # this entry then still speaks of the old one, which wants nothing any more.
                 if wanted := events & watched.events:
@@ -190,7 +207,7 @@ class Loop:
             due = self.timers.soonest()
             if due is not None and due <= self._now():
                 count += self._run_timers()
-            return count + self._run_soon() if self._soon else count
+            return count + self._run_calls() if self._soon or self._next else count
         finally:
             if self._abandoned:
                 forked.came_back(sys.exception())
@@ -204,7 +221,7 @@ class Loop:
 
     def next_timeout(self) -> float | None:
         """How long ``step`` may wait without being late, in seconds; None if only news can end its wait."""
-        if self._soon:
+        if self._soon or self._next or self._unhandled:
             return 0.0
         due = self.timers.next_due()
         return None if due is None else max(0.0, due - self.timers.now())
@@ -221,6 +238,8 @@ class Loop:
         """Give up the selector and the wake-up; what is still registered is forgotten. May be called again."""
         self.closed = True
         self._soon.clear()
+        self._next.clear()
+        self._unhandled.clear()
         self._wakeup_watch.close()
         self.selector.close()
         self._wakeup.close()
@@ -235,13 +254,15 @@ class Loop:
         for key in list((self.selector.get_map() or {}).values()):
             key.data.events = 0
         self._soon.clear()
+        self._next.clear()
+        self._unhandled.clear()
         self._at_end.clear()
         self.timers.clear()
         self.selector.close()
         self._wakeup.close()
 
     def _wait(self, timeout: float | None) -> float:
-        if self._soon:
+        if self._soon or self._next or self._unhandled:
             return 0.0
         wait = _LONGEST_WAIT if timeout is None or timeout > _LONGEST_WAIT else timeout
         due = self.timers.soonest()
@@ -249,6 +270,18 @@ class Loop:
             return wait
         left = due - self._now()
         return wait if left >= wait else left if left > 0.0 else 0.0
+
+    def _in_time(self, news: list[News], began: float) -> Iterator[News]:
+        # Some of it for sure, and the rest while there is time. What the last turn had no time for comes first; most of
+        # that is reported again, since nobody has handled it.
+        unhandled, self._unhandled = self._unhandled, []
+        known = {id(key.data) for key, _ in unhandled}
+        news = unhandled + [item for item in news if id(item[0].data) not in known]
+        for place, item in enumerate(news):
+            if place and place % _NEWS_AT_ONCE == 0 and self._now() - began >= _NEWS_SECONDS:
+                self._unhandled = news[place:]
+                return
+            yield item
 
     def _end_news(self) -> None:
         callbacks, self._at_end = self._at_end, []
@@ -265,6 +298,9 @@ class Loop:
             _log_unless_fatal(error, "a timer")
             return 1
 
+    def _run_calls(self) -> int:
+        return self._run_soon() + self._run_next()
+
     def _run_soon(self) -> int:
         # Only those that are here now: one that asks for another turn lets the sockets have theirs first.
         count = len(self._soon)
@@ -274,6 +310,20 @@ class Loop:
                 callback()
             except BaseException as error:
                 _log_unless_fatal(error, callback)
+        return count
+
+    def _run_next(self) -> int:
+        # Each once at most, and at least one.
+        until = self._now() + _SHARED_SECONDS
+        count = 0
+        for count in range(1, len(self._next) + 1):  # noqa: B007 - it is given back
+            callback = self._next.popleft()
+            try:
+                callback()
+            except BaseException as error:
+                _log_unless_fatal(error, callback)
+            if self._now() >= until:
+                break
         return count
 
     def _woken(self, readable: bool, writable: bool) -> None:

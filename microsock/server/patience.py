@@ -113,6 +113,7 @@ class Patience(Deadlines):
         """We have closed our side: wait for the peer to close its own."""
         for name in ("wait", "write", "ping", "pong"):
             self.clear(name)
+        self._waiting = None  # the session has nothing more to wait for
         self._outbound = self._from_here(self._connection.acknowledged)
         self.set("linger", self._timers.now() + self._linger_seconds)
 

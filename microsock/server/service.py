@@ -67,6 +67,7 @@ class Service:
             now=self.loop.timers.now,
             call_at=self.loop.timers.call_at,
             call_soon=self.loop.call_soon,
+            call_next_turn=self.loop.call_next_turn,
             post=self.loop.post,
             on_loop=self.loop.in_turn,
             executor=(pool := ThreadPool(settings.threads, settings.max_queued_calls, self.loop.deliver)),
