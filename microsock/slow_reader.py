@@ -16,6 +16,8 @@ __all__ = ["Outlet", "SlowReader"]
 
 # How many times within ``reader_grace`` to look whether the peer has taken anything.
 _LOOKS = 4
+# Of a queue so many times as long as it may be, the peer has to take something within one of these looks.
+_FAR_BEHIND = 8
 
 
 class Outlet(Protocol):
@@ -34,7 +36,8 @@ class SlowReader:
     """Asked before each push whether the peer is to get it.
 
     It looks from time to time at a queue that is past the bound. A peer that takes nothing for ``site.reader_grace``
-    seconds is slow, and so is one that stays behind for ``write_timeout`` seconds however much it takes.
+    seconds is slow; for a quarter of that, if eight times the bound is queued and more is pushed. So is one that stays
+    behind for ``write_timeout`` seconds however much it takes.
 
     Args:
         site: its settings, its clock and its timers.
@@ -61,6 +64,8 @@ class SlowReader:
         if not queued or queued + size <= self._site.settings.max_queued_bytes:
             self._is_slow = False
             return True
+        if self._is_far_behind(queued):
+            self._end()
         if self._is_slow:
             self._site.drop()
             return False
@@ -83,11 +88,11 @@ class SlowReader:
             return
         if self._outlet.queued() <= self._site.settings.max_queued_bytes:
             self._behind_since = None
-        elif self._takes_nothing() or self._site.now() - self._behind_since >= self._site.settings.write_timeout:
-            self._behind_since = None
-            self._is_slow = True
-            if self._site.settings.slow_reader == "close":
-                self._cut()
+        elif (
+            self._takes_nothing_for(self._site.reader_grace)
+            or self._site.now() - self._behind_since >= self._site.settings.write_timeout
+        ):
+            self._end()
         else:
             self._look_later()
 
@@ -97,9 +102,21 @@ class SlowReader:
             when = self._site.now() + self._site.reader_grace / _LOOKS
             self._timer = self._site.call_at(when, partial(self._site.call_soon, self._look))
 
-    def _takes_nothing(self) -> bool:
+    def _end(self) -> None:
+        self._behind_since = None
+        self._is_slow = True
+        if self._site.settings.slow_reader == "close":
+            self._cut()
+
+    def _is_far_behind(self, queued: int) -> bool:
+        grace = self._site.reader_grace / _LOOKS
+        if self._behind_since is None or not grace or queued <= _FAR_BEHIND * self._site.settings.max_queued_bytes:
+            return False
+        return self._takes_nothing_for(grace)
+
+    def _takes_nothing_for(self, seconds: float) -> bool:
         now, acknowledged = self._site.now(), self._outlet.acknowledged()
         if acknowledged > self._acknowledged:
             self._acknowledged, self._moved_at = acknowledged, now
             return False
-        return now - self._moved_at >= self._site.reader_grace
+        return now - self._moved_at >= seconds

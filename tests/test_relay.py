@@ -70,7 +70,7 @@ def test_of_workers_that_offer_the_same_one_is_heard(parent: Parent) -> None:
     assert parent.records(4) == []
     parent.relay.receive(4, envelope.offer_message("version", "of new code"))
     assert parent.records(4) == [(4, "version", "of new code")]
-    assert parent.relay.has_retained(envelope.offer_message("version", "of new code"))
+    assert parent.relay.has_retained(envelope.publish_message("version", "of new code", None, retain=True))
 
 
 def test_what_workers_have_offered_is_known_of_so_many_topics(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:

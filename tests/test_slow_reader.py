@@ -186,6 +186,16 @@ def test_who_takes_too_little_for_twenty_seconds_is_slow_too(desk: Desk) -> None
     assert desk.after(1) == 1
 
 
+def test_far_behind_a_reader_has_less_time_and_gets_no_more(desk: Desk) -> None:
+    desk.push(1000)
+    desk.push(8000)
+    assert desk.after(0.2) == 0
+    assert desk.push(1)
+    assert desk.after(0.1) == 0
+    assert not desk.push(1)
+    assert desk.cuts == 1
+
+
 def test_nobody_looks_after_one_that_has_gone(desk: Desk) -> None:
     desk.push(1000)
     desk.push(1)

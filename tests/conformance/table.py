@@ -39,7 +39,4 @@ UNMET: dict[str, str] = {
     "HTTP/1.0 stays with keep-alive": (
         "h11 ends every connection of HTTP/1.0, which is always right; clients that still speak it open a new one"
     ),
-    "HTTP/1.2 is served as 1.1": (
-        "no such version exists; 505 for all but 1.0 and 1.1 leaves nothing to guess about what it would mean"
-    ),
 }
