@@ -410,7 +410,7 @@ def test_a_generator_that_forgets_yield_from_is_told_so(news: News, caplog: pyte
 
     with news.app.test_client() as client:
         assert client.get("/forgets").status_code == 500
-        assert "not generator; write 'yield from' in front of it" in caplog.text
+        assert "not Waitable (sleep); write 'yield from' in front of it" in caplog.text
 
 
 # Shutdown.

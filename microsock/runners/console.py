@@ -81,7 +81,7 @@ def say_stopping() -> None:
     line = b"Stopping (press Ctrl+C again to stop at once)\n"
     try:
         fd = sys.stderr.fileno()
-    except (OSError, ValueError):  # closed, or in memory
+    except (AttributeError, OSError, ValueError):  # none, closed, or in memory
         return
     poll = select.poll()
     poll.register(fd, select.POLLOUT)

@@ -115,9 +115,10 @@ def try_two_workers(arguments: list[str], message: str, tmp_path: Path) -> None:
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
-    lines = err.splitlines()
+    *lines, last = err.splitlines()
     assert lines
     assert all(message in line for line in lines), err
+    assert last == "Stopping (press Ctrl+C again to stop at once)"
     # Each worker speaks for itself, once a second at most.
     assert len(lines) <= 2 * (seconds + 2)
     assert used <= 0.5, f"{used:.2f} s of CPU in {seconds:.1f} s"

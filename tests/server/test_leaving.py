@@ -32,7 +32,8 @@ class Open:
 
 def leave(client: TestClient, within: float = 10.0) -> Leaving:
     """Another worker serves now."""
-    client.world.site.draining = client.world.site.leaving = True
+    site = client.world.site
+    site.ending = site.draining = site.leaving = True
     leaving = Leaving(Open(client), client.world.timers, within)
     leaving.begin()
     client.advance(0)

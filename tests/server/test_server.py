@@ -602,9 +602,12 @@ def test_a_second_sigterm_stops_at_once_and_is_no_error(waiting: Waiting) -> Non
 
 
 def test_a_crash_of_run_leaves_nothing_open(server: Server) -> None:
-    server.post(exit)
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    server.post(interrupt)
     with client_of(server, b"") as client:
-        with pytest.raises(SystemExit):
+        with pytest.raises(KeyboardInterrupt):
             server.run()
         with contextlib.suppress(ConnectionResetError):
             assert received(client) == b""
