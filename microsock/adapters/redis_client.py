@@ -52,7 +52,7 @@ def redis_place(setting: str, url: str) -> RedisPlace:
         kind = f"one of kind {parts.scheme!r}" if parts.scheme else "no URL"
         raise BadSetting(f"{setting} is {kind}; expected redis://host:port/db, rediss://… or unix:///path")
     if importlib.util.find_spec("redis") is None:
-        raise MissingExtra(f"{setting} needs redis-py; install it with: pip install 'microsock[redis]'")
+        raise MissingExtra(f"{setting} needs redis-py; install microsock[redis]")
     query = dict(parse_qsl(parts.query))
     # Channels are the same for all databases of a server, so what tells keys apart must be in their names.
     number = query.get("db") or ("" if parts.scheme == "unix" else parts.path.strip("/"))
