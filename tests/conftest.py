@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -28,6 +29,17 @@ def pytest_sessionstart() -> None:
     Python does so by itself, except where PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
     """
     compileall.compile_dir(ROOT / "microsock", quiet=2)
+    heed_signals()
+
+
+def heed_signals() -> None:
+    """Give signals that were ignored when the run began their usual meaning, which what the tests start inherits.
+
+    A shell has SIGINT ignored by what it runs in the background, and nohup has SIGHUP.
+    """
+    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            signal.signal(signum, usual)
 
 
 @pytest.fixture(scope="module")
