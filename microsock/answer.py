@@ -75,6 +75,11 @@ class Answer:
         return self._body is not None
 
     @property
+    def held(self) -> int:
+        """Bytes that wait to be pulled."""
+        return 0 if self._body is None else self._body.held
+
+    @property
     def parked(self) -> bool:
         """Whether it waits for something that may never happen: nobody waits for that at the end of a stream."""
         if self._body is not None:
@@ -103,7 +108,8 @@ class Answer:
     def complete(self, token: Pending, value: object) -> None:
         """What was pending is there. Ignored where the peer has gone or it is the second time."""
         if self._pending is token and not self.over:
-            self._pending = None
+            self._pending = self._call = None
+            token.unbind()
             self.respond(self._site.app.complete(self.request, value, self._handler_name()))
             self._talk.moved()
 
@@ -274,7 +280,10 @@ class Answer:
         """Nobody is there to take it: close its producer, forget what was pending."""
         if not self.over:
             self._close_body()
-            self._pending = None
+            self._head = None
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                pending.unbind()
             if self._call is not None:
                 self._call.cancel()
             self._end()

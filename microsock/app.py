@@ -287,12 +287,23 @@ class App(Registry):
 
         ``head`` is what stood for it until then: see ``response.completed``.
         """
+        if isinstance(value, BaseException):
+            return self._raised_later(request, value)
         try:
-            if isinstance(value, BaseException):
-                raise value
             return to_response(value, name) if head is None else completed(head, value, name)
         except BaseException as error:
             return self._hooks.failed(request, error)
+
+    def _raised_later(self, request: Request, value: BaseException) -> Response:
+        # Raised, so that an error handler may ask for the exception that is handled now. With our frames in its
+        # traceback, it and whoever has brought it here would keep each other.
+        traceback = value.__traceback__
+        try:
+            raise value
+        except BaseException as error:
+            return self._hooks.failed(request, error)
+        finally:
+            value.__traceback__ = traceback
 
     def refuse(self, request: Request, error: HTTPError) -> Response:
         """The answer to a request that gets no handler."""

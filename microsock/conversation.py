@@ -23,7 +23,7 @@ from .script import Script
 from .site import Call, Site, SocketClosed
 from .slow_reader import SlowReader
 from .tally import Cell
-from .websocket import WebSocket
+from .websocket import ClosedLink, WebSocket
 from .websocket_route import WebSocketRoute
 
 __all__ = ["Conversation", "Wire"]
@@ -115,6 +115,11 @@ class Conversation:
         """Whether to stop parsing: the handler has enough to do already."""
         return self._call is not None or (self.script is not None and self.script.full)
 
+    @property
+    def held(self) -> int:
+        """Bytes that came and wait for the handler."""
+        return 0 if self.script is None else self.script.held
+
     def hear(self, event: Event) -> None:
         """A message came, or the end."""
         if isinstance(event, MessageReceived):
@@ -156,6 +161,19 @@ class Conversation:
         if self._route.hooks.close is not None:
             self._run(False, self._route.hooks.close, self.socket, over.code, over.reason)
         self._log(over.code)
+
+    def drop(self, wire: Wire) -> None:
+        """The connection has closed, behind ``ended``: keep nothing of it, so that nothing keeps this.
+
+        Args:
+            wire: takes the place of the connection.
+        """
+        assert self.over is not None
+        self._wire = wire
+        self.frames.drop()
+        # What the app keeps of a WebSocket, or a generator that cleans up behind its end, is not to keep this.
+        self.socket.disconnect(ClosedLink(self.id, self.over.code))
+        self.script = None
 
     # What the handler's WebSocket calls. Another thread's words are said on the loop.
 
@@ -295,7 +313,11 @@ class Conversation:
 
     def _called(self, value: object, error: Exception | None) -> None:
         self._call = None
+        traceback = error.__traceback__ if error is not None else None
         self._run(True, _outcome, value, error)
+        if error is not None:
+            # With our frames in its traceback, it and whoever has brought it here would keep each other.
+            error.__traceback__ = traceback
         self.read_on()
 
     def _run(self, replies: bool, function: Callable[..., Any], /, *arguments: Any, **params: Any) -> None:

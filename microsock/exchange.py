@@ -5,7 +5,7 @@ Knows no socket and no selector; bytes for the peer go to the ``Wire`` that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ from .request import Request
 from .response import Pending, Response
 from .routing import Kind, Match, Route
 from .site import Site
+from .tally import Cell
 
 if TYPE_CHECKING:
     from .conversation import Conversation, Wire
@@ -51,6 +52,22 @@ _TURN_SECONDS = 0.001
 _TURN_BUDGET = 250
 _GOING_AWAY, _SERVICE_RESTART = 1001, 1012
 _ABNORMAL = 1006
+_BUSY, _RETRY = 503, (("Retry-After", "1"),)
+
+
+class _ClosedWire:
+    """In the place of a connection that has closed: what is written is dropped."""
+
+    queued_bytes = acknowledged = 0
+
+    def write(self, chunks: Sequence[bytes]) -> None:
+        """Nobody is there."""
+
+    def push(self, frame: bytes) -> None:
+        """Nobody is there."""
+
+
+_CLOSED_WIRE = _ClosedWire()
 
 
 class Exchange:
@@ -334,7 +351,10 @@ class Exchange:
         if match.kind is not Kind.FOUND and "expect" in answer.request.headers:
             answer.respond(self._app.call(answer.request, match))
             return
-        if refused := self.session.http.admit(self._most_body(match.route)):
+        http = self.session.http
+        if not self._site.buffered.has_room(http.expected):
+            self.refuse_body()
+        elif refused := http.admit(self._most_body(match.route)):
             self._handle(refused)
 
     def _most_body(self, route: Route | None) -> int:
@@ -371,9 +391,23 @@ class Exchange:
     def _refuse(self, event: RequestRefused) -> None:
         http = self.session.http
         request = event.request or Request("", "", client=http.client, scheme=http.scheme)
-        error = HTTPError(event.status, event.message)
+        error = HTTPError(event.status, event.message, headers=_RETRY if event.status == _BUSY else ())
         answer = self._answer_to(request)
         answer.respond(self._app.refuse(request, error))
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory for the peer, but for those that the wire has queued."""
+        held = self.session.phase.held
+        if self.conversation is not None:
+            return held + self.conversation.held
+        return held if self._answer is None else held + self._answer.held
+
+    def refuse_body(self) -> None:
+        """There is no room for the body of the request that is read: 503, and the connection closes."""
+        self._site.tally.add(Cell.BODIES_REFUSED)
+        self._refuse(self.session.http.refuse(_BUSY, "the server has no room for this body now"))
+        self.moved()
 
     # WebSockets.
 
@@ -444,6 +478,15 @@ class Exchange:
             self._answer.give_up()
         if self.conversation is not None:
             self.conversation.ended(CloseReceived(_ABNORMAL, "", True))
+
+    def drop(self) -> None:
+        """Let go of all that was received, sent and made for a peer that is gone. The last call, behind ``lost``."""
+        self._wire = _CLOSED_WIRE
+        self._answer = self._busy = None
+        self.session.drop()
+        conversation, self.conversation = self.conversation, None
+        if conversation is not None:
+            conversation.drop(_CLOSED_WIRE)
 
     def _see_to_answer(self, answer: Answer) -> None:
         # A half-close looks like a full one. A finite answer is sent; nobody waits for one that is parked.

@@ -70,6 +70,11 @@ class Following:
             self._pulled_at = self._site.now()
         return piece
 
+    @property
+    def held(self) -> int:
+        """See ``Body``."""
+        return self._size
+
     def shown(self, piece: bytes | None) -> Iterable[Any]:
         """See ``Body``."""
         return self._stream

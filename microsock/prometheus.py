@@ -37,12 +37,18 @@ def _traffic(report: Report) -> Iterator[str]:
     ):
         yield from _one(f"{name}_open", "gauge", f"{text} that are open.", report[name]["open"])
         yield from _one(f"{name}_total", "counter", f"{text} that were opened.", report[name]["total"])
+    refused = report["connections"]["refused"]
+    yield from _one("connections_refused_total", "counter", "Connections past those of one address.", refused)
+    buffered = report["connections"]["buffered_bytes"]
+    yield from _one("buffered_bytes", "gauge", "Bytes of bodies and queues in memory.", buffered)
     messages = [(_label("direction", way), report["websockets"][f"messages_{way}"]) for way in ("received", "sent")]
     yield from _metric("websocket_messages_total", "counter", "Messages of WebSockets that have closed.", messages)
     requests = [(_label("status", status), count) for status, count in report["requests"]["by_status"].items()]
     yield from _metric("requests_total", "counter", "Requests that were answered, by status.", requests)
     given_up = report["requests"]["given_up"]
     yield from _one("requests_given_up_total", "counter", "Requests whose client left before the answer.", given_up)
+    bodies = report["requests"]["bodies_refused"]
+    yield from _one("bodies_refused_total", "counter", "Bodies for which there was no room.", bodies)
     limited = report["rate_limited"]
     yield from _one("rate_limited_total", "counter", "Requests and messages past a rate limit.", limited)
     dropped = report["dropped_messages"]

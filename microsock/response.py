@@ -270,8 +270,9 @@ class Pending:
 
     def complete(self, value: object) -> None:
         """Give the answer: whatever a handler may return, or an exception."""
-        self._value.append(value)
-        if self._deliver is not None:
+        if self._deliver is None:
+            self._value.append(value)
+        else:
             self._deliver(value)
 
     def bind(self, deliver: Callable[[object], None]) -> None:
@@ -279,6 +280,15 @@ class Pending:
         self._deliver = deliver
         if self._value:
             deliver(self._value[0])
+
+    def unbind(self) -> None:
+        """Nobody waits for it any more; called by the exchange. Whoever keeps it keeps nothing else by it."""
+        self._deliver = _ignored
+        self._value.clear()
+
+
+def _ignored(value: object) -> None:
+    """Where the answer goes that nobody waits for."""
 
 
 def abort(status: int, message: str | None = None) -> NoReturn:

@@ -85,6 +85,11 @@ class Script:
         return len(self._inbox) >= _MAX_INBOX or self._inbox_size >= _MAX_INBOX_SIZE
 
     @property
+    def held(self) -> int:
+        """Bytes of messages that it has not asked for yet."""
+        return self._inbox_size
+
+    @property
     def calling(self) -> bool:
         """Whether another thread works for it, which may send in its name."""
         return self._call is not None
@@ -143,6 +148,8 @@ class Script:
             return self._after(wait)
         finally:
             self._talk.running = False
+            if self._generator is None:
+                _forget_traceback(resume)
             # An error that is thrown has a traceback, which holds this frame and those that called it. Held by one of
             # them, it would be part of a cycle.
             del resume
@@ -238,3 +245,11 @@ class Script:
         inbox, self._inbox, self._inbox_size = self._inbox, deque(), 0
         cleanup = Cleanup(self._site, generator, self._name, self._talk.script_ended, inbox)
         cleanup.run(WebSocketClosed(code, reason, by_peer, websocket_id=self._talk.id))
+
+
+def _forget_traceback(resume: Resume) -> None:
+    # An error that was thrown into a generator is told and over. Its traceback has the frames of all that called us,
+    # and they have the error: each would keep the other, and with it the connection.
+    for thrown in resume.args if isinstance(resume, partial) else ():
+        if isinstance(thrown, BaseException):
+            thrown.__traceback__ = None

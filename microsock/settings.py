@@ -41,11 +41,23 @@ class Settings(NamedTuple):
     max_head_bytes: int = _setting(16 << 10, "size", "Limits", "largest request head; 431 past it", minimum=128)
     max_headers: int = _setting(100, "count", "Limits", "most header lines of a request; 431 past it", minimum=1)
     max_body_size: int = _setting(16 << 20, "size", "Limits", "largest request body; 413 past it; also per route")
+    max_buffered_bytes: int = _setting(
+        256 << 20, "size", "Limits", "most bytes of bodies and queues of all connections of a worker; 503 past it",
+        minimum=1,
+    )  # fmt: skip
     max_connections: int | None = _setting(
         None,
         "count",
         "Limits",
         "most open connections; by default the file-descriptor limit less 32",
+        optional=True,
+        minimum=1,
+    )
+    max_connections_per_address: int | None = _setting(
+        None,
+        "count",
+        "Limits",
+        "most open connections of one address (IPv6: of one /64) with a worker; further ones are refused",
         optional=True,
         minimum=1,
     )

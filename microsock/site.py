@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from . import forked
 from .app import App, Attached
 from .board import Board, private_board
+from .buffered import Buffered
 from .bus import Bus, LocalBus
 from .clients import ClientTable
 from .failures import log_failure
@@ -178,6 +179,8 @@ class Site:
         """What this worker counts."""
         self.ending = False
         """Whether each answer is the last on its connection, since we stop or leave. Also set by signal handlers."""
+        self.buffered = Buffered(settings.max_buffered_bytes, self.tally)
+        """What its connections hold in memory."""
         self.draining = False
         self._limits = limits
         self.gate: Gate | None = None
@@ -235,6 +238,11 @@ class Site:
         finally:
             if self._spokesman is None:
                 self.app.detach(self)
+
+    def dispose(self) -> None:
+        """Refer no more to what refers to this; the last call, when all connections have closed."""
+        self.gate = None
+        del self.bus, self._schedule
 
     def set_gate(self, rate: Rate | None = None) -> None:
         """Ask of requests what the settings and the app say now; ``rate`` is a new ``rate_limit``."""

@@ -53,7 +53,11 @@ def _added_up(read: list[tuple[Figures, float]], topics: Counter[str]) -> Report
         "uptime_seconds": round(max((now - each.born for each, now in read), default=0.0), 3),
         "workers": sorted(workers, key=lambda worker: worker["worker"]),
         "restarts": sum(each.restarts for each in figures),
-        "connections": _pair(figures, Cell.CONNECTIONS, Cell.CONNECTIONS_TOTAL),
+        "connections": {
+            **_pair(figures, Cell.CONNECTIONS, Cell.CONNECTIONS_TOTAL),
+            "refused": _sum(figures, Cell.CONNECTIONS_REFUSED),
+            "buffered_bytes": _sum(figures, Cell.BUFFERED),
+        },
         "websockets": {
             **_pair(figures, Cell.WEBSOCKETS, Cell.WEBSOCKETS_TOTAL),
             "messages_received": _sum(figures, Cell.MESSAGES_RECEIVED),
@@ -102,6 +106,7 @@ def _requests(figures: list[Figures]) -> dict[str, Any]:
         "by_class": {name: count for name, count in by_class.items() if count},
         "by_status": {status: count for status, count in by_status.items() if count},
         "given_up": _sum(figures, Cell.GIVEN_UP),
+        "bodies_refused": _sum(figures, Cell.BODIES_REFUSED),
     }
 
 

@@ -139,6 +139,8 @@ function show(data) {
   table("topics", ["topic", "followers"], data.topics.most_followed.slice(0, 20).map(each =>
     [node("td", "name", each.topic), node("td", "n", count(each.followers))]), "nobody follows one");
   table("losses", [], [["refused by a rate limit", data.rate_limited],
+    ["connections refused, too many of one address", data.connections.refused],
+    ["bodies refused for want of room", data.requests.bodies_refused],
     ["pushed messages dropped", data.dropped_messages],
     ["clients that left before the answer", data.requests.given_up],
     ["blocking calls that wait for a thread", data.blocking_calls_waiting],

@@ -51,6 +51,11 @@ class Body(Protocol):
         """Whether it waits for something other than its own work."""
         ...
 
+    @property
+    def held(self) -> int:
+        """Bytes of pieces that are here and were not pulled yet."""
+        ...
+
     def pull(self) -> bytes | None:
         """The next piece, never more than there is; ``b""`` where there is none yet, None at the end.
 
@@ -184,6 +189,8 @@ class Producer:
 
     ``wake`` is called when it can go on after a wait; ``handler`` is the handler's name.
     """
+
+    held = 0
 
     __slots__ = ("_call", "_handler", "_site", "_source", "_stream", "_timer", "_wake")
 

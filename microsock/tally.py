@@ -38,21 +38,27 @@ class Cell:
     """The longest turn of the loop of late."""
     SEEN = 8
     """When the two above were looked at last, on the clock that all share."""
+    BUFFERED = 9
+    """Bytes of bodies and queues that connections hold."""
     # What there was, added up. A worker's end adds it to the past.
-    CONNECTIONS_TOTAL = 9
-    WEBSOCKETS_TOTAL = 10
-    EVENT_STREAMS_TOTAL = 11
-    MESSAGES_RECEIVED = 12
+    CONNECTIONS_TOTAL = 10
+    WEBSOCKETS_TOTAL = 11
+    EVENT_STREAMS_TOTAL = 12
+    MESSAGES_RECEIVED = 13
     """Of WebSockets that have closed."""
-    MESSAGES_SENT = 13
-    GIVEN_UP = 14
+    MESSAGES_SENT = 14
+    GIVEN_UP = 15
     """Requests whose client left before the answer's head."""
-    RATE_LIMITED = 15
-    DROPPED = 16
+    RATE_LIMITED = 16
+    DROPPED = 17
     """Pushed messages that slow readers did not get."""
-    LOOP_BUSY = 17
+    LOOP_BUSY = 18
     """How long the loop did anything but wait."""
-    LATENCY_SUM = 18
+    LATENCY_SUM = 19
+    CONNECTIONS_REFUSED = 20
+    """Past ``max_connections_per_address``."""
+    BODIES_REFUSED = 21
+    """Past ``max_buffered_bytes``."""
     LATENCY = 32
     """The first of the histogram's buckets: how many answers took no longer than each of ``BOUNDS``, and the rest."""
     STATUS = 64

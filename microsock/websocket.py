@@ -15,7 +15,7 @@ from .request import Request
 from .topics import MAX_TOPIC_BYTES
 from .waits import Flushed, Receive, Waitable, Waiting, checked_seconds, waiting_for
 
-__all__ = ["WEBSOCKET_GUID", "Link", "WebSocket", "check_close", "checked_topic"]
+__all__ = ["WEBSOCKET_GUID", "ClosedLink", "Link", "WebSocket", "check_close", "checked_topic"]
 
 WEBSOCKET_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What a handshake's answer mixes with the client's key (RFC 6455 section 1.3)."""
@@ -57,6 +57,33 @@ class Link(Protocol):
 
     def unsubscribe(self, topic: str) -> None:
         """Stop that."""
+
+
+class ClosedLink:
+    """What is left of the connection of a WebSocket that has closed."""
+
+    __slots__ = ("close_code", "id")
+
+    queued_bytes = 0
+
+    def __init__(self, id: str, close_code: int) -> None:  # noqa: A002 - as ``Link`` has it
+        self.id = id
+        self.close_code = close_code
+
+    def send(self, data: str | bytes) -> None:
+        """Nobody is there."""
+
+    def close(self, code: int, reason: str) -> None:
+        """It is closed."""
+
+    def ping(self, payload: bytes) -> None:
+        """Nobody is there."""
+
+    def subscribe(self, topic: str) -> None:
+        """Nobody is there."""
+
+    def unsubscribe(self, topic: str) -> None:
+        """It follows nothing any more."""
 
 
 class WebSocket:
@@ -142,6 +169,10 @@ class WebSocket:
     def unsubscribe(self, topic: str) -> None:
         """Get it no longer; nothing happens if there was no subscription."""
         self._link.unsubscribe(checked_topic(topic))
+
+    def disconnect(self, link: Link) -> None:
+        """The connection has closed; called by the server, with what is left of it."""
+        self._link = link
 
     def receive(self, timeout: float | None = None) -> Waitable[str | bytes]:
         """Wait for a message: a str or bytes, as it comes. ``timeout`` in seconds."""

@@ -61,6 +61,7 @@ FLOORS = [
         "loopback",
         "status_page",
         "tally",
+        "buffered",
     },
     {"site", "exchange", "gate", "conversation", "script", "answer", "streaming", "following", "history", "schedule"}
     | {"cleanup"}

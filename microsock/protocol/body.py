@@ -21,10 +21,12 @@ class IncomingBody:
         limit: the most bytes that a chunked one may have.
     """
 
-    __slots__ = ("_chunks", "_pieces", "left")
+    __slots__ = ("_chunks", "_pieces", "left", "size")
 
     def __init__(self, framing: Framing, limit: int) -> None:
         self._pieces: list[bytes | bytearray] = []
+        self.size = 0
+        """Bytes of payload so far."""
         self.left = framing.length
         """Bytes that are still to come, where that is known; else 0."""
         self._chunks = ChunkedBody(limit) if framing.chunked else None
@@ -60,6 +62,7 @@ class IncomingBody:
 
     def keep(self, payload: bytes) -> None:
         """Some of the payload, with more to come."""
+        self.size += len(payload)
         last = self._pieces[-1] if self._pieces else None
         if isinstance(last, bytearray) and len(last) < _PIECE_BYTES:
             last += payload

@@ -124,6 +124,11 @@ class Frames:
         return 0 if len(self._buffer) < self._needed else len(self._buffer)
 
     @property
+    def held(self) -> int:
+        """Bytes in memory: those not parsed, and what is here of a message."""
+        return len(self._buffer) + (0 if self._strict is None else self._strict.size)
+
+    @property
     def peer_ended(self) -> bool:
         """Whether the peer has ended its stream."""
         return self._ended
@@ -131,7 +136,7 @@ class Frames:
     @property
     def at_ease(self) -> bool:
         """Whether it is open, and nothing that came is still to be parsed."""
-        return not (self._buffer or self._ended or self._over) and self.close_sent is None
+        return not (self._buffer or self._strict or self._ended or self._over) and self.close_sent is None
 
     @property
     def waiting(self) -> Waiting:
@@ -265,7 +270,11 @@ class Frames:
     def _drop_idle(self) -> None:
         # Between messages a connection keeps no wsproto object.
         if self._strict is not None and self._strict.idle:
-            self._strict = None
+            self._drop_strict(self._strict)
+
+    def _drop_strict(self, strict: Strict) -> None:
+        strict.drop()
+        self._strict = None
 
     # Behind our Close nobody takes messages any more; only the peer's own is looked for (RFC 6455 section 5.5.1).
 
@@ -367,6 +376,16 @@ class Frames:
             self._needed = 0
             self._events.clear()  # nobody is there to take them any more (RFC 6455 section 1.4)
             self._out.append(frame(CLOSE, close_payload(code, reason)))
+
+    def drop(self) -> None:
+        """Let go of all that was received and said; nothing that comes is read after this."""
+        self._over = True
+        self._buffer = bytearray()
+        self._events.clear()
+        self._out.clear()
+        self._deflate = None
+        if self._strict is not None:
+            self._drop_strict(self._strict)
 
     @property
     def has_output(self) -> bool:

@@ -109,6 +109,17 @@ class Http1:
         return len(self._buffer)
 
     @property
+    def held(self) -> int:
+        """Bytes in memory: those not parsed, and the body of the request that is read or answered."""
+        body = 0 if self._request is None else len(self._request.body)
+        return len(self._buffer) + (body if self._body is None else self._body.size)
+
+    @property
+    def expected(self) -> int:
+        """Bytes of the body of the request that started that were announced and are not here yet."""
+        return 0 if self._framing is None else max(0, self._framing.length - len(self._buffer))
+
+    @property
     def due(self) -> int:
         """Bytes of a body that must come before anything else, and are taken as they come."""
         return self._body.left if self._body is not None and self.waiting is _BODY else 0
@@ -259,6 +270,9 @@ class Http1:
         """Give this request up; answer the event that comes back, then the connection closes."""
         self.waiting = _ANSWER
         self.last_answer = True
+        # What came of it is not looked at any more, and neither is what is behind it.
+        self._buffer = b""
+        self._scanner = self._body = None
         return RequestRefused(status, message, self._request)
 
     def _started(self) -> Framing:
@@ -367,6 +381,14 @@ class Http1:
         """Bytes for the peer since the last call, in order."""
         out, self._out = self._out, ()
         return out
+
+    def drop(self) -> None:
+        """Let go of all that was received and said; nothing is to be called after this."""
+        self.waiting = _NOTHING
+        self._buffer = b""
+        self._out = ()
+        self._scanner = None
+        self._forget_request()
 
     def _say(self, pieces: Sequence[bytes]) -> None:
         self._out = [*self._out, *pieces] if self._out else pieces

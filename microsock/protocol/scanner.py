@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 
 from ..errors import RemoteProtocolError
 from ..startup import NamedTuple
@@ -168,7 +169,8 @@ class ChunkedBody:
         self._left = 0  # payload bytes still to come of this chunk
         self._trailer_start = 0  # where the current trailer starts, counted from the first
         self._trailer_lines = 0
-        self._step = self._take_size
+        # A function and no method: one of its own methods would keep it.
+        self._step: Callable[[ChunkedBody, bytearray, int, bytearray], int] = ChunkedBody._take_size
         self.trailers: bytes | None = None  # the trailer section with its blank line, once it is whole
         self.cost = 0
         """What the last ``feed`` took, in units of about a microsecond."""
@@ -182,7 +184,7 @@ class ChunkedBody:
         """
         payload = bytearray()
         position = self.cost = 0
-        while self.trailers is None and self.cost <= budget and (taken := self._step(buffer, position, payload)):
+        while self.trailers is None and self.cost <= budget and (taken := self._step(self, buffer, position, payload)):
             position += taken
         del buffer[:position]
         return bytes(payload)
@@ -198,7 +200,7 @@ class ChunkedBody:
             return 0
         self._left = int(match[1], 16)
         self._count(self._left, match.end() - position + 2)
-        self._step = self._take_data if self._left else self._take_trailers
+        self._step = ChunkedBody._take_data if self._left else ChunkedBody._take_trailers
         return match.end() - position
 
     def _take_whole(self, buffer: bytearray, position: int, payload: bytearray) -> int:
@@ -232,7 +234,7 @@ class ChunkedBody:
         payload += piece
         self._left -= len(piece)
         if not self._left:
-            self._step = self._take_end
+            self._step = ChunkedBody._take_end
         return len(piece)
 
     def _take_end(self, buffer: bytearray, position: int, payload: bytearray) -> int:
@@ -241,7 +243,7 @@ class ChunkedBody:
             raise RemoteProtocolError(_MALFORMED)
         if len(end) < 2:
             return 0
-        self._step = self._take_size
+        self._step = ChunkedBody._take_size
         return 2
 
     def _take_trailers(self, buffer: bytearray, position: int, payload: bytearray) -> int:

@@ -70,6 +70,10 @@ class Session:
         """Bytes for the peer since the last call, in order."""
         return self.phase.data_to_send()
 
+    def drop(self) -> None:
+        """Let go of what came and of what is to be sent: nobody is there any more."""
+        self.phase.drop()
+
     def accept(
         self,
         request: Request,

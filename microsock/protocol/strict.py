@@ -40,6 +40,7 @@ class Strict:
         "_wsproto",
         "is_close",
         "left",
+        "size",
         "within",
     )
 
@@ -48,6 +49,8 @@ class Strict:
         """Payload bytes still to come of the current frame."""
         self.is_close = False
         """Whether the current frame is a Close."""
+        self.size = 0
+        """Bytes that are here of a message in parts."""
         self.within = False
         """Whether fragments of a message are still to come."""
         self._wsproto = Connection(ConnectionType.SERVER)
@@ -69,6 +72,11 @@ class Strict:
     def pending(self) -> bool:
         """Whether there is more to inflate of what was fed; then ``feed`` takes nothing."""
         return self._header is not None and self._deflate is not None and self._deflate.pending
+
+    def drop(self) -> None:
+        """Let go of all that it holds; nothing is to be called after this."""
+        # wsproto's parser is a generator of its own: while it is not closed, each keeps the other.
+        self._wsproto._proto._parse_more.close()
 
     def start(self, header: FrameHeader, raw: bytes) -> list[Event]:
         """Take a frame's header; ``raw`` is how it came. Gives what it brought about."""
@@ -152,6 +160,8 @@ class Strict:
         return [event for found in self._wsproto.events() if (event := self._translated(found)) is not None]
 
     def _translated(self, event: WsprotoEvent) -> Event | None:
+        if isinstance(event, (TextMessage, BytesMessage)):
+            self.size += len(event.data)
         if isinstance(event, TextMessage):
             self._text.write(event.data)
             return MessageReceived(self._text.getvalue()) if event.message_finished else None

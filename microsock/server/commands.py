@@ -22,7 +22,7 @@ class ServerCommands:
 
     def __init__(self, server: Server, reload: Callable[[], str] | None = None) -> None:
         self._server = server
-        self._reload = reload or self._reload_certificates
+        self._reload = reload
 
     def publish(self, topic: str, data: str | bytes, retain: bool) -> None:
         """Send to all who follow a topic."""
@@ -38,7 +38,7 @@ class ServerCommands:
 
     def reload(self) -> str:
         """One process keeps its code."""
-        return self._reload()
+        return self._reload_certificates() if self._reload is None else self._reload()
 
     def _reload_certificates(self) -> str:
         self._server.reload_certificates()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..buffered import AT_EASE
 from ..exchange import HIGH_WATER, Exchange
 from ..failures import log_failure, reraise_if_fatal
 from ..protocol.events import Waiting
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_IDLE, _NOTHING = Waiting.IDLE, Waiting.NOTHING
+_IDLE, _BODY, _NOTHING = Waiting.IDLE, Waiting.BODY, Waiting.NOTHING
 # What one turn may do before other connections get theirs.
 _EVENTS_A_TURN = 16
 _PIECES_A_TURN = 64
@@ -204,9 +205,10 @@ class Connection:
 
     def drain(self) -> None:
         """Finish what runs and close; an idle connection has half a second for a request that is on its way."""
+        if self.closed:
+            return
         if self._lingering:
             self._patience.linger_less()
-        if self.closed or self._lingering:
             return
         self._exchange.drain()
         self._patience.drain()
@@ -222,8 +224,17 @@ class Connection:
         self._transport.close()
         self._out.clear()
         self.queued_bytes = 0
+        self._site.buffered.forget(self)
         self._exchange.lost()
         self._on_closed(self)
+        if not self._in_turn:
+            self._drop()
+
+    def _drop(self) -> None:
+        # The last deed, once nothing of it runs any more. What it held goes now, since nothing that it consists of
+        # refers back to it: Python's cyclic collector may not run for hours.
+        self._exchange.drop()
+        self._patience.drop()
 
     def _read(self) -> None:
         source = self._exchange.session.phase
@@ -259,6 +270,8 @@ class Connection:
             answer = self._exchange.take(data)
         finally:
             self._in_turn = False
+            if self.closed:
+                self._drop()
         if self.closed:
             return True
         if answer is None or len(answer) > 1:
@@ -293,6 +306,10 @@ class Connection:
                 self._patience.answered()
         except BaseException as error:
             self._failed(error)
+
+    def reconsider(self) -> None:
+        """Take a turn soon: what all connections hold together is more than it may be, or no longer so."""
+        self._turn_soon()
 
     # A turn.
 
@@ -330,6 +347,10 @@ class Connection:
                 self._send()
         finally:
             self._in_turn = False
+            if self.closed:
+                self._drop()
+        if self.closed:
+            return
         self._go_on()
         if self._again:
             self._turn_soon()
@@ -401,10 +422,10 @@ class Connection:
 
     def _is_at_ease(self) -> bool:
         # An open WebSocket on which nothing is queued or half read waits for what it waited for before.
-        websocket = self._exchange.session.websocket
-        if websocket is None or not self.reading:
+        websocket, conversation = self._exchange.session.websocket, self._exchange.conversation
+        if websocket is None or conversation is None or not self.reading or self in self._site.buffered.holders:
             return False
-        return websocket.at_ease and not self.queued_bytes and self._patience.resting
+        return websocket.at_ease and not self.queued_bytes and self._patience.resting and conversation.held <= AT_EASE
 
     def _settle(self) -> None:
         if self.closed:
@@ -415,12 +436,26 @@ class Connection:
         if not self._lingering:
             self._patience.look()
         crowded = phase.buffered >= HIGH_WATER or (self.queued_bytes > HIGH_WATER and self.is_websocket)
+        held = self._exchange.held + self.queued_bytes
+        if held > AT_EASE or self in self._site.buffered.holders:
+            crowded |= not self._has_room(held)
         reading = self._lingering or not (phase.peer_ended or crowded)
         resting = phase.waiting is _IDLE and not (queued or phase.buffered or self._turn_due)
         self._at_rest = resting and reading and not self._site.settings.debug
         if reading is not self.reading or queued is not self._writing:
             self.reading, self._writing = reading, queued
             self._transport.watch(reading, queued)
+
+    def _has_room(self, held: int) -> bool:
+        # Whether what all connections hold lets it read on: if not, a body is refused, and a WebSocket waits.
+        buffered, exchange = self._site.buffered, self._exchange
+        if not buffered.note(self, held) and exchange.session.waiting is _BODY:
+            exchange.refuse_body()
+            buffered.note(self, exchange.held + self.queued_bytes)
+        conversation = exchange.conversation
+        may_read = conversation is None or conversation.close_code is not None or buffered.may_read(self)
+        self._patience.wait_for_room(buffered.is_waiting(self))
+        return may_read
 
     # The end: a close() with unread input would send a reset, and the peer lose our last answer.
 
@@ -431,5 +466,6 @@ class Connection:
             self.abort()
             return False
         self._lingering = True
+        self._exchange.session.drop()  # what is here unparsed, and what comes, is looked at no more
         self._patience.linger()
         return True

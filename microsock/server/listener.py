@@ -5,6 +5,7 @@ Knows nothing of how addresses are written, and nothing of what is done with the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import resource
 import socket
@@ -20,6 +21,7 @@ from .loop import Loop
 
 if TYPE_CHECKING:
     from .certificates import Certificates
+    from .per_address import AddressLimit
 
 __all__ = ["UNIX_CLIENT", "Listener", "client_address", "connection_limit"]
 
@@ -53,6 +55,8 @@ class Listener:
             speak TLS.
         batch: how many to accept in one turn; few where other workers wait at the same sockets, or one gets them all.
         shut: accept nobody before ``begin``.
+        max_per_address: how many connections one address may have; past it a client is told so and closed at once.
+        refused: called for each that is.
     """
 
     def __init__(
@@ -64,6 +68,8 @@ class Listener:
         accepted: Callable[[socket.socket, Address, Certificates | None], object],
         batch: int = _BATCH,
         shut: bool = False,
+        max_per_address: int | None = None,
+        refused: Callable[[], object] = lambda: None,
     ) -> None:
         self.bound = list(bound)
         self.connections = 0
@@ -77,6 +83,8 @@ class Listener:
         self._drain_due = False
         self._may_come: dict[Bound, int] = {}  # how many more from each backlog
         self._shut = shut
+        self._addresses = None if max_per_address is None else _address_limit(max_per_address)
+        self._refused = refused
         self._pausing = False
         self._pause_seconds = _FIRST_PAUSE
         self._last_log = -_LOG_SECONDS
@@ -92,9 +100,11 @@ class Listener:
         self._shut = False
         self._watch()
 
-    def released(self) -> None:
+    def released(self, client: Address) -> None:
         """One of the accepted connections has closed: there is room for another."""
         self.connections -= 1
+        if self._addresses is not None:
+            self._addresses.released(client)
         self._watch()
 
     def drain(self, most: int, drained: Callable[[], object]) -> None:
@@ -154,6 +164,10 @@ class Listener:
         else:
             self._watch()
 
+    def dispose(self) -> None:
+        """Refer no more to whom it accepts for; after ``close``."""
+        self._accepted = self._refused = _nobody
+
     def _watch(self) -> None:
         # The one place that decides whether we listen at the moment.
         able = self._open and not self._pausing and self.connections < self._max_connections
@@ -186,7 +200,11 @@ class Listener:
             self._pause(error)
             return False
         self._pause_seconds = _FIRST_PAUSE
-        self._hand_over(sock, client_address(peer), bound.certificates)
+        client = client_address(peer)
+        if self._addresses is None or self._addresses.admit(client):
+            self._hand_over(sock, client, bound.certificates)
+        else:
+            self._refuse(sock, client, is_plain=bound.certificates is None)
         return self._drained is None or self._counted(bound)
 
     def _counted(self, bound: Bound) -> bool:
@@ -194,6 +212,20 @@ class Listener:
         if not self._may_come[bound]:
             self._close(bound)
         return bound in self._watches
+
+    def _refuse(self, sock: socket.socket, client: Address, *, is_plain: bool) -> None:
+        # Closed at once, since it is to cost nothing; the few bytes of an answer always fit into a new socket. What
+        # has come is read, or the client would see a reset in place of the answer.
+        from .per_address import REFUSAL  # loaded with the limit
+
+        self._log(f"max_connections_per_address is reached by {client.host}; its further clients are refused")
+        self._refused()
+        with sock, contextlib.suppress(OSError):
+            if is_plain:
+                sock.setblocking(False)
+                sock.send(REFUSAL)
+                sock.shutdown(socket.SHUT_WR)
+                sock.recv(1 << 16)
 
     def _hand_over(self, sock: socket.socket, client: Address, certificates: Certificates | None) -> None:
         self.connections += 1
@@ -204,7 +236,7 @@ class Listener:
             self._accepted(sock, client, certificates)
         except Exception:
             sock.close()
-            self.released()
+            self.released(client)
             raise
 
     def _pause(self, error: OSError) -> None:
@@ -225,6 +257,16 @@ class Listener:
         if now - self._last_log >= _LOG_SECONDS:
             self._last_log = now
             logger.warning("%s", message)
+
+
+def _nobody(*arguments: object) -> None:
+    """In the place of who was to be called."""
+
+
+def _address_limit(most: int) -> AddressLimit:
+    from .per_address import AddressLimit  # only where there is one
+
+    return AddressLimit(most)
 
 
 def client_address(peer: tuple[Any, ...] | str | bytes) -> Address:

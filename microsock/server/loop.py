@@ -84,6 +84,11 @@ class Watch(Watched):
     def close(self) -> None:
         """Stop watching for good; called before the descriptor is closed."""
         self.unwatch()
+        self._ready = _nobody  # or it and who has it would keep each other
+
+
+def _nobody(readable: bool, writable: bool) -> None:
+    """In the place of who was to be told."""
 
 
 class Loop:
@@ -235,11 +240,13 @@ class Loop:
         return self._wakeup.signal_fileno()
 
     def close(self) -> None:
-        """Give up the selector and the wake-up; what is still registered is forgotten. May be called again."""
+        """Give up the selector and the wake-up, and forget what is registered or promised. May be called again."""
         self.closed = True
         self._soon.clear()
         self._next.clear()
         self._unhandled.clear()
+        self._at_end.clear()
+        self.timers.clear()
         self._wakeup_watch.close()
         self.selector.close()
         self._wakeup.close()

@@ -25,6 +25,10 @@ __all__ = ["Patience"]
 _LINGER, _LINGER_DRAINING, _DRAIN = 1.0, 0.25, 0.5
 # How many times within the write timeout to see whether the peer takes anything.
 _LOOKS = 8
+# A body that has taken so many body timeouts (ten minutes) must average so many times the least rate (50 kB/s) from
+# then on: at the least rate itself, one that is as large as it may be would take nine hours.
+_LONG, _DECENT = 60, 100
+_TRY_LATER = 1013
 # Looked up behind every answer and message; see `http1`.
 _IDLE, _BODY, _MESSAGE = Waiting.IDLE, Waiting.BODY, Waiting.MESSAGE
 
@@ -111,7 +115,7 @@ class Patience(Deadlines):
 
     def linger(self) -> None:
         """We have closed our side: wait for the peer to close its own."""
-        for name in ("wait", "write", "ping", "pong"):
+        for name in ("wait", "write", "ping", "pong", "room"):
             self.clear(name)
         self._waiting = None  # the session has nothing more to wait for
         self._outbound = self._from_here(self._connection.acknowledged)
@@ -132,8 +136,20 @@ class Patience(Deadlines):
 
     def passed(self, name: str) -> None:
         """A deadline has passed: what follows from it, and a turn of the connection."""
-        self._connection.guarded(partial(_ENFORCE[name], self))
-        self._connection.handle(False, False)
+        connection = self._connection
+        connection.guarded(partial(_ENFORCE[name], self))
+        connection.handle(False, False)
+
+    def wait_for_room(self, waits: bool) -> None:
+        """Whether it waits since all connections hold too much: that has an end too."""
+        if not waits:
+            self.clear("room")
+        elif self.get("room") is None:
+            self.set("room", self._timers.now() + self._settings.body_timeout)
+
+    def drop(self) -> None:
+        """The connection has closed: refer to it no more. Nothing is to be called after this."""
+        del self._connection
 
     # What the session waits for.
 
@@ -173,10 +189,16 @@ class Patience(Deadlines):
         progress = self._inbound
         if progress is None or not progress.moved(self._timers.now(), self._connection.received):
             return
-        if progress.too_slow(self._settings.body_timeout, self._settings.min_rate):
+        timeout, rate = self._settings.body_timeout, self._settings.min_rate
+        if progress.too_slow(timeout, rate) or progress.too_slow(_LONG * timeout, _DECENT * rate):
             self._end_wait()
         else:
-            self.set("wait", self._timers.now() + self._settings.body_timeout)
+            self.set("wait", self._timers.now() + timeout)
+
+    def _no_room(self) -> None:
+        conversation = self._exchange.conversation
+        if conversation is not None:
+            conversation.end(_TRY_LATER, "the server has no room for this message now")
 
     # What the peer takes.
 
@@ -254,4 +276,5 @@ _ENFORCE = {
     "linger": Patience._check_lingering,
     "ping": Patience._ping,
     "pong": Patience._check_pong,
+    "room": Patience._no_room,
 }

@@ -31,7 +31,7 @@ class Reception:
         loop: watches the sockets.
         tls_timeout: seconds for a whole handshake.
         welcome: called with the transport of a client, its address and the scheme; its errors close the transport.
-        left: called when a client was accepted but is never welcomed.
+        left: called with the address of a client that was accepted but is never welcomed.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Reception:
         tls_timeout: float,
         *,
         welcome: Callable[[SocketTransport, Address, str], object],
-        left: Callable[[], object],
+        left: Callable[[Address], object],
     ) -> None:
         self._loop = loop
         self._tls_timeout = tls_timeout
@@ -67,7 +67,7 @@ class Reception:
         except (OSError, ValueError):
             # It is gone already.
             sock.close()
-            self._left()
+            self._left(client)
             return
         self._handshakes.add(handshake)
         if self._draining:
@@ -89,15 +89,19 @@ class Reception:
         for handshake in self._handshakes:
             handshake.forget()
 
+    def dispose(self) -> None:
+        """Refer no more to whom it lets in for; nobody comes after this."""
+        self._welcome = self._left = _nobody
+
     def _shaken(self, client: Address, handshake: Handshake, transport: TlsTransport | None) -> None:
         self._handshakes.discard(handshake)
         if transport is None:
-            self._left()
+            self._left(client)
             return
         try:
             self._let_in(transport, client, "https")
         except Exception:
-            self._left()
+            self._left(client)
             raise
 
     def _let_in(self, transport: SocketTransport, client: Address, scheme: str) -> None:
@@ -106,3 +110,7 @@ class Reception:
         except BaseException:
             transport.close()
             raise
+
+
+def _nobody(*arguments: object) -> None:
+    """In the place of who was to be called."""

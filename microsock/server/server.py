@@ -334,6 +334,7 @@ class Server:
             except BindError:
                 self._service.listener.close()
                 self._service.loop.close()
+                self._service.dispose()
                 self._service = None
                 raise
         return self._service
@@ -397,7 +398,9 @@ class Server:
     def _leave_turns(self) -> None:
         if self._service is not None and self._service.finished:
             self._close_control()
-            self._service.loop.close()
+            if not self._service.loop.closed:
+                self._service.loop.close()
+                self._service.dispose()
             atexit.unregister(self._at_exit)
         self._driver = None
         self._turns.release()

@@ -23,12 +23,14 @@ from ..request import Address
 from ..settings import Settings
 from ..site import AccessEntry, Site
 from ..startup import uncollected
+from ..tally import Cell
 from . import spare
 from .binding import Bound
 from .connection import Connection
 from .dates import HttpDate
 from .departures import Departures
 from .elsewhere import Shared
+from .heap import Heap
 from .listener import Listener, connection_limit
 from .loop import Loop
 from .parts import Parts
@@ -90,6 +92,8 @@ class Service:
             accepted=self._accepted,
             # The other workers serve meanwhile; this one does once it has what was published before.
             shut=self.parts.bus is not None,
+            max_per_address=settings.max_connections_per_address,
+            refused=partial(self.site.tally.add, Cell.CONNECTIONS_REFUSED),
             **({"batch": 1} if self.parts.workers > 1 else {}),
         )
         self.watchdog = Watchdog(
@@ -98,6 +102,7 @@ class Service:
             queued_calls=lambda: pool.queued,
             queued_clients=self.listener.queued,
             now=board.now,
+            look_also=Heap(self.site.buffered).look,
         )
         self.finished = False
         self.cut_at: float | None = None
@@ -107,7 +112,7 @@ class Service:
         self._leaving: Leaving | None = None
         self._notifier: Notifier | None = None
         self._connections: dict[Connection, SocketTransport] = {}
-        self._on_closed = self._connection_closed  # one for all of them
+        self._on_closed: Callable[[Connection], None] = self._connection_closed  # one for all of them
         self._asked: deque[float] = deque()
 
     @property
@@ -214,6 +219,13 @@ class Service:
             _guarded(connection.abort)
         self._finish()
 
+    def dispose(self) -> None:
+        """Refer no more to what refers to this: then all of it goes with its last user. The last call of all."""
+        self.listener.dispose()
+        self.reception.dispose()
+        self.site.dispose()
+        self._on_closed = _nobody
+
     def _open(self) -> None:
         self._opened = True
         # A child that the app has forked may serve too: as a server of its own, from here to its end.
@@ -267,10 +279,10 @@ class Service:
 
     def _connection_closed(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
-        self._client_left()
+        self._client_left(connection.client)
 
-    def _client_left(self) -> None:
-        self.listener.released()
+    def _client_left(self, client: Address) -> None:
+        self.listener.released(client)
         self._finish_if_empty()
 
     def _is_empty(self) -> bool:
@@ -329,6 +341,10 @@ class Service:
         if self._opened:
             _guarded(self.site.stop)
         _guarded(self._shared.close)
+
+
+def _nobody(connection: Connection) -> None:
+    """In the place of a service that has ended."""
 
 
 def _guarded(call: Callable[[], object]) -> bool:

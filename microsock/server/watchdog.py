@@ -44,6 +44,7 @@ class Watchdog:
         queued_calls: how many blocking calls wait for a thread.
         queued_clients: how many clients wait to be accepted.
         now: the clock of the board, in seconds.
+        look_also: called with each look, in the same thread.
         held_seconds: how long a turn may take before it is reported.
     """
 
@@ -55,6 +56,7 @@ class Watchdog:
         queued_calls: Callable[[], int],
         queued_clients: Callable[[], int],
         now: Callable[[], float],
+        look_also: Callable[[], object] | None = None,
         held_seconds: float = HELD_SECONDS,
     ) -> None:
         self._loop = loop
@@ -62,6 +64,7 @@ class Watchdog:
         self._queued_calls = queued_calls
         self._queued_clients = queued_clients
         self._now = now
+        self._look_also = look_also
         self._held_seconds = held_seconds
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -105,6 +108,8 @@ class Watchdog:
         elif self._name:
             self._waited = max(self._waited, self._waiting())
         self._note(max(longest, held))
+        if self._look_also is not None:
+            self._look_also()
 
     def _note(self, lag: float) -> None:
         self._recent.append(lag)

@@ -78,8 +78,9 @@ class Desk:
 
     def leave(self) -> None:
         """One of those inside leaves."""
-        self.accepted.pop()[0].close()
-        self.listener.released()
+        sock, client = self.accepted.pop()
+        sock.close()
+        self.listener.released(client)
 
     def close(self) -> None:
         self.listener.close()

@@ -43,7 +43,8 @@ class Hall:
             raise RuntimeError("nobody at home")
         self.welcomed.append((transport, client, scheme))
 
-    def leave(self) -> None:
+    def leave(self, client: Address) -> None:
+        assert client == CLIENT
         self.left += 1
 
     def pair(self) -> socket.socket:
