@@ -352,9 +352,8 @@ class Exchange:
             answer.respond(self._app.call(answer.request, match))
             return
         http = self.session.http
-        if not self._site.buffered.has_room(http.expected):
-            self.refuse_body()
-        elif refused := http.admit(self._most_body(match.route)):
+        has_room = self._site.buffered.has_room(http.expected)
+        if refused := http.admit(self._most_body(match.route), has_room):
             self._handle(refused)
 
     def _most_body(self, route: Route | None) -> int:
@@ -391,7 +390,10 @@ class Exchange:
     def _refuse(self, event: RequestRefused) -> None:
         http = self.session.http
         request = event.request or Request("", "", client=http.client, scheme=http.scheme)
-        error = HTTPError(event.status, event.message, headers=_RETRY if event.status == _BUSY else ())
+        is_busy = event.status == _BUSY
+        if is_busy:
+            self._site.tally.add(Cell.BODIES_REFUSED)
+        error = HTTPError(event.status, event.message, headers=_RETRY if is_busy else ())
         answer = self._answer_to(request)
         answer.respond(self._app.refuse(request, error))
 
@@ -405,8 +407,7 @@ class Exchange:
 
     def refuse_body(self) -> None:
         """There is no room for the body of the request that is read: 503, and the connection closes."""
-        self._site.tally.add(Cell.BODIES_REFUSED)
-        self._refuse(self.session.http.refuse(_BUSY, "the server has no room for this body now"))
+        self._refuse(self.session.http.refuse_body())
         self.moved()
 
     # WebSockets.

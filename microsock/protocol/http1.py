@@ -172,11 +172,16 @@ class Http1:
         assert self._way is not None
         self._way.read_body(bytes(self._started().length))
 
-    def admit(self, max_body_size: int) -> Event | None:
-        """Let the body of the request that started come, up to ``max_body_size`` bytes; else it is refused."""
+    def admit(self, max_body_size: int, has_room: bool = True) -> Event | None:
+        """Let the body of the request that started come, up to ``max_body_size`` bytes; else it is refused.
+
+        So is one for which the server has no room.
+        """
         framing = self._started()
         if framing.length > max_body_size:
             return self.refuse(413, f"the body is larger than {max_body_size} bytes")
+        if not has_room:
+            return self.refuse_body()
         self._body = IncomingBody(framing, max_body_size)
         self.waiting = _BODY
         if framing.expects_continue:
@@ -274,6 +279,10 @@ class Http1:
         self._buffer = b""
         self._scanner = self._body = None
         return RequestRefused(status, message, self._request)
+
+    def refuse_body(self) -> RequestRefused:
+        """``refuse`` a body for which the server has no room."""
+        return self.refuse(503, "the server has no room for this body now")
 
     def _started(self) -> Framing:
         if self.waiting is not _ANSWER or self._framing is None:
