@@ -198,14 +198,15 @@ def _set_host(request: Request, text: str) -> None:
 def _elements(text: str) -> Iterator[dict[str, str]]:
     # Forwarded's elements, the last one first, up to the first that is malformed.
     mirrored, place = text[::-1], 0
+    nothing_at, pair_at = re.compile(_MIRRORED_NOTHING).match, re.compile(_MIRRORED_PAIR).match
     element: dict[str, str] = {}
     for _ in range(_MOST_PAIRS):
         if place >= len(mirrored):
             return
-        if nothing := re.compile(_MIRRORED_NOTHING).match(mirrored, place):
+        if nothing := nothing_at(mirrored, place):
             place = nothing.end()
             separator = nothing[0][-1]
-        elif pair := re.compile(_MIRRORED_PAIR).match(mirrored, place):
+        elif pair := pair_at(mirrored, place):
             place = pair.end()
             separator = pair["sep"] or ","
             value = pair["plain"] if pair["quoted"] is None else pair["quoted"]
