@@ -125,8 +125,9 @@ class Frames:
 
     @property
     def held(self) -> int:
-        """Bytes in memory: those not parsed, and what is here of a message."""
-        return len(self._buffer) + (0 if self._strict is None else self._strict.size)
+        """Bytes in memory: those not parsed, what is here of a message, and messages that wait for the next turn."""
+        waiting = sum(len(event.data) for event in self._events if isinstance(event, MessageReceived))
+        return len(self._buffer) + waiting + (0 if self._strict is None else self._strict.size)
 
     @property
     def peer_ended(self) -> bool:
@@ -136,7 +137,8 @@ class Frames:
     @property
     def at_ease(self) -> bool:
         """Whether it is open, and nothing that came is still to be parsed."""
-        return not (self._buffer or self._strict or self._ended or self._over) and self.close_sent is None
+        pending = self._buffer or self._strict or self._events or self._ended or self._over
+        return not pending and self.close_sent is None
 
     @property
     def waiting(self) -> Waiting:

@@ -171,8 +171,10 @@ def test_a_large_message_waits_for_a_turn_of_its_own() -> None:
     frames.budget = 250
     assert frames.next_event() is None
     assert frames.budget <= 0
+    assert (frames.held, frames.at_ease) == (1 << 20, False)
     frames.budget = 250
     assert frames.next_event() == MessageReceived(bytes(1 << 20))
+    assert (frames.held, frames.at_ease) == (0, True)
 
 
 def test_a_message_that_waits_for_its_turn_is_not_told_behind_our_close() -> None:
