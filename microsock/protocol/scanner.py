@@ -31,13 +31,14 @@ _MAX_TRAILER_LINES = 100
 _FREE_FRAMING = 64 << 10
 # So many chunks are read before it is looked whether that is enough for one turn. What one costs, in units of about a
 # microsecond, and how many bytes of framing cost one more.
-_CHUNKS_AT_ONCE = 32
+_CHUNKS_AT_ONCE = 64
 _CHUNK_COST, _FRAMING_BYTES = 1, 16
 
 # Possessive throughout: a line that does not match is given up without a second try.
 _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 _QUOTED = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
 _EXTENSION = rb"[ \t]*+;[ \t]*+" + _TOKEN + rb"(?:[ \t]*+=[ \t]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?+"
+_DIGITS = {ord(digit): int(digit, 16) for digit in "0123456789abcdefABCDEF"}
 _CHUNK_LINE = rb"([0-9A-Fa-f]{1,16}+)(?:" + _EXTENSION + rb")*+\r\n"
 
 
@@ -207,19 +208,21 @@ class ChunkedBody:
         # A run of chunks that are here to their ends, in a tight loop: 16 kB of tiny ones must not cost 5 ms.
         start, before, match_line = position, len(payload), re.compile(_CHUNK_LINE).match
         for _ in range(_CHUNKS_AT_ONCE):
-            match = match_line(buffer, position, position + _MAX_CHUNK_LINE + 2)
-            if match is None:
+            if buffer.startswith(b"\r\n", position + 1) and (size := _DIGITS.get(buffer[position])):
+                data = position + 3  # one digit is all of the line
+            elif match := match_line(buffer, position, position + _MAX_CHUNK_LINE + 2):
+                size, data = int(match[1], 16), match.end()
+            else:
                 break
-            data = match.end()
-            end = data + int(match[1], 16)
-            if end == data or buffer[end : end + 2] != b"\r\n":
+            end = data + size
+            if not size or not buffer.startswith(b"\r\n", end):
                 break
             payload += buffer[data:end]
             position = end + 2
-        size = len(payload) - before
-        if size:
+        taken = len(payload) - before
+        if taken:
             self.cost += _CHUNKS_AT_ONCE * _CHUNK_COST
-            self._count(size, position - start - size)
+            self._count(taken, position - start - taken)
         return position - start
 
     def _count(self, size: int, framing: int) -> None:
