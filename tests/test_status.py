@@ -69,6 +69,18 @@ def test_requests_are_counted_by_status(client: TestClient) -> None:
     assert requests["total"] == 4
 
 
+def test_what_connections_hold_is_shown_and_what_was_refused_for_it(app: App) -> None:
+    with app.test_client(base_url="http://localhost", max_buffered_bytes=100_000) as client:
+        client.raw_connection().send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n" + bytes(50_000))
+        assert figures(client)["connections"]["buffered_bytes"] == 50_000
+        assert client.post("/", content=bytes(90_000)).status_code == 503
+        assert figures(client)["requests"]["bodies_refused"] == 1
+        text = client.get("/_status?format=prometheus").text
+        assert "microsock_buffered_bytes 50000\n" in text
+        assert "microsock_bodies_refused_total 1\n" in text
+        assert "microsock_connections_refused_total 0\n" in text
+
+
 def test_what_is_open_is_counted_while_it_is(client: TestClient) -> None:
     ws = client.websocket("/ws")
     ws.send("a")
@@ -77,7 +89,7 @@ def test_what_is_open_is_counted_while_it_is(client: TestClient) -> None:
     now = figures(client)
     assert now["websockets"] == {"open": 1, "total": 1, "messages_received": 0, "messages_sent": 0}
     assert now["event_streams"] == {"open": 1, "total": 1}
-    assert now["connections"]["open"] == 3
+    assert now["connections"] == {"open": 3, "total": 3, "refused": 0, "buffered_bytes": 0}
     assert now["requests"]["by_status"] == {"101": 1}  # an answer counts when it has ended
     ws.close()
     stream.close()
