@@ -41,7 +41,7 @@ _GROUPS = (
 )  # fmt: skip
 _METAVARS = {
     "size": "BYTES", "seconds": "SECONDS", "count": "N", "text": "TEXT", "list": "LIST", "rate": "RATE",
-    "networks": "LIST", "prefix": "PATH",
+    "hosts": "LIST", "networks": "LIST", "prefix": "PATH",
     "workers": "N|auto",
 }  # fmt: skip
 

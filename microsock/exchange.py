@@ -145,7 +145,7 @@ class Exchange:
         # Its body is not the app's to see before the request may run.
         request = Request(method, target, fields, b"", http.client, http.scheme, host)
         self._note(request)
-        app, gate = site.app, site.gate
+        app, gate, hosts = site.app, site.gate, site.hosts
         match = app.match(request)
         _, route, _, _, _ = match
         if (
@@ -153,6 +153,7 @@ class Exchange:
             or self.answered >= site.most_requests
             or (length and length > self._most_body(route))
             or (gate is not None and not site.limits.prompt)
+            or (hosts is not None and request.host not in hosts.known)
         ):  # fmt: skip
             event = http.begin(head, request, data[len(raw) + 4 :])
             self._begin(request, match)
@@ -292,13 +293,13 @@ class Exchange:
     def _handle(self, event: Event) -> None:
         if isinstance(event, RequestReceived):
             answer = self._answer_to(event.request)
-            if self._site.gate is None or self._may(self._site.gate, answer, self._answer_whole):
+            if self._may(answer, self._answer_whole):
                 self._answer_whole(answer)
             if answer.over:
                 self._answer = None
         elif isinstance(event, RequestStarted):
             answer = self._answer_to(event.request)
-            if self._site.gate is None or self._may(self._site.gate, answer, self._start):
+            if self._may(answer, self._start):
                 self._start(answer)
         elif isinstance(event, RequestRefused):
             self._refuse(event)
@@ -315,14 +316,26 @@ class Exchange:
             answer.match = self._app.match(answer.request)
         return answer.match
 
-    # Whether a request may go on: limits are asked once, before its body. What they say later lets it go on then.
+    # Whether a request may go on: its host and its limits are looked at once, before its body. What limits say later
+    # lets it go on then.
 
-    def _may(self, gate: Gate, answer: Answer, go_on: Callable[[Answer], None]) -> bool:
-        if answer.asked:
+    def _may(self, answer: Answer, go_on: Callable[[Answer], None]) -> bool:
+        hosts, gate = self._site.hosts, self._site.gate
+        if answer.asked or (hosts is None and gate is None):
             return True
         answer.asked = True
+        if hosts is not None and not hosts.permit(answer.request.host) and not self._is_for_any_host(answer):
+            error = hosts.refusal(answer.request.host, self._site.now())
+            answer.respond(self._app.refuse(answer.request, error))
+            return False
+        if gate is None:
+            return True
         permit = gate.ask(answer.request, self._match_any(answer), partial(self._permitted, answer, go_on))
         return permit is not None and self._take(permit, answer)
+
+    def _is_for_any_host(self, answer: Answer) -> bool:
+        route = self._match(answer).route
+        return route is not None and route.any_host
 
     def _match_any(self, answer: Answer) -> Match[Any]:
         # A WebSocket route counts for itself; without any, nothing is to be looked for.

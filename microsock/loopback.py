@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 
 from .headers import Headers
-from .networks import parse_ip
+from .networks import host_name, is_loopback, is_loopback_name
 from .request import Request
 
-__all__ = ["is_loopback_name", "why_not_local"]
+__all__ = ["why_not_local"]
 
 # Whoever sends one of these speaks for somebody else: proxies, and the networks that deliver content. By what their
 # names have in common (X-Forwarded-For, CF-Connecting-IP, Fastly-Client-IP, X-Azure-ClientIP …) …
@@ -35,20 +35,14 @@ def why_not_local(request: Request) -> str:
     forwarded = _forwarding_header(request.headers)
     if forwarded:
         return f"a proxy has passed this request on ({forwarded})"
-    if not _is_loopback(request.client.host):
+    if not is_loopback(request.client.host):
         return "this request does not come from a loopback address"
     # The target's host counts for the app; a proxy may have chosen by the other one.
-    if not all(is_loopback_name(_name_in(host)) for host in (request.host, *request.headers.getlist("host"))):
+    if not all(is_loopback_name(host_name(host)) for host in (request.host, *request.headers.getlist("host"))):
         return "its Host is not a name of the loopback"
     if not all(is_loopback_name(_name_in_origin(origin)) for origin in request.headers.getlist("origin")):
         return "a page of another site asks"
     return ""
-
-
-def is_loopback_name(name: str) -> bool:
-    """Whether a host, without port or brackets, means this machine wherever it is resolved (RFC 6761 section 6.3)."""
-    name = name.lower().removesuffix(".")
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
 
 
 def _forwarding_header(headers: Headers) -> str:
@@ -64,13 +58,3 @@ def _is_forwarding(name: str) -> bool:
 def _name_in_origin(origin: str) -> str:
     match = _ORIGIN.fullmatch(origin.lower())
     return match[1].strip("[]") if match else ""
-
-
-def _name_in(host: str) -> str:
-    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-
-
-def _is_loopback(host: str) -> bool:
-    # A Unix socket's peer has a path for a host, or nothing.
-    address = parse_ip(host)
-    return address is not None and address.is_loopback

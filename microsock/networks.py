@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     import ipaddress
 
-__all__ = ["LOCAL", "UNIX", "Networks", "parse_ip"]
+__all__ = ["LOCAL", "UNIX", "Networks", "host_name", "is_loopback", "is_loopback_name", "parse_ip"]
 
 UNIX = "unix"
 # Who runs on this machine.
@@ -70,6 +70,28 @@ def parse_ip(text: str) -> IP | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def is_loopback(text: str) -> bool:
+    """Whether a text is a loopback address, of IPv4, IPv6 or the one written as the other."""
+    address = parse_ip(text)
+    return address is not None and address.is_loopback
+
+
+def is_loopback_name(name: str) -> bool:
+    """Whether a ``host_name`` means this machine wherever it is resolved (RFC 6761 section 6.3)."""
+    return name == "localhost" or name.endswith(".localhost") or is_loopback(name)
+
+
+def host_name(host: str) -> str:
+    """The name or address in a Host, as it is compared: without port, brackets and a dot at its end, in lower case."""
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    if ":" in host:
+        return str(parse_ip(host) or host)
+    return host.lower().removesuffix(".")
 
 
 def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:

@@ -143,7 +143,9 @@ class Registry(Guards):
 
     def ping(self, path: str = "/ping") -> None:
         """Answer GET on a path with ``PONG``, for whoever watches whether the server lives."""
-        self._add_exempt(Route(path, _pong))
+        route = Route(path, _pong)
+        route.any_host = True  # whoever watches may know an address only
+        self._add_exempt(route)
 
     def websocket(
         self,

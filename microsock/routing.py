@@ -79,7 +79,18 @@ class Route:
     Raises ``BadRule`` for a handler that does not fit its rule.
     """
 
-    __slots__ = ("blocking", "exempt", "handler", "limits", "max_body_size", "methods", "name", "rule", "slow")
+    __slots__ = (
+        "any_host",
+        "blocking",
+        "exempt",
+        "handler",
+        "limits",
+        "max_body_size",
+        "methods",
+        "name",
+        "rule",
+        "slow",
+    )
 
     def __init__(
         self,
@@ -100,6 +111,7 @@ class Route:
         self.blocking = checked_blocking(blocking, handler)
         self.limits: tuple[Limit, ...] = ()
         self.exempt = False  # from connection_required
+        self.any_host = False  # whether it answers where allowed_hosts does not have the request's
         self.slow = False
         """Whether the last call of its handler took long, as far as that is looked at."""
 

@@ -98,6 +98,10 @@ class Settings(NamedTuple):
     grace: float = _setting(10.0, "seconds", "Deadlines", "for what is running when the server is asked to stop")
     backlog: int = _setting(1024, "count", "Bind", "connections the kernel queues before they are accepted", minimum=1)
     reuse_port: bool = _setting(False, "switch", "Bind", "share the port with other servers (SO_REUSEPORT)")
+    allowed_hosts: tuple[str, ...] | None = _setting(
+        None, "hosts", "Bind", "hosts that are answered for: example.org, .example.org for all below too, * for any; "
+        "421 for others; by default any, on loopback its own", optional=True,
+    )  # fmt: skip
     workers: int | str = _setting(1, "workers", "Processes", "worker processes; auto is one for each processor")
     max_requests: int | None = _setting(
         None, "count", "Processes", "requests after which a worker is replaced", optional=True, minimum=1

@@ -6,11 +6,12 @@ touches the world (time, the loop, random ids) is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import forked
+from .allowed_hosts import allowed_hosts
 from .app import App, Attached
 from .board import Board, private_board
 from .buffered import Buffered
@@ -154,6 +155,7 @@ class Site:
         call_next_turn: Callable[[Callable[[], None]], None] | None = None,
         board: Board | None = None,
         tally: Tally | None = None,
+        own_names: Sequence[str] | None = None,
     ) -> None:
         self.app = app
         self.settings = settings
@@ -173,6 +175,8 @@ class Site:
         self.http_date = http_date
         self.access = access
         self.proxies = Proxies(settings)
+        self.hosts = allowed_hosts(settings, own_names)
+        """What is asked of each request's host; None where any is answered for."""
         self.board = board or private_board(now)
         """The figures of all workers."""
         self.tally = tally or self.board.tally(self.board.claim(0), 1)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .networks import Networks
+from .networks import Networks, host_name, parse_ip
 from .rates import parse_rate
 from .startup import NamedTuple
 
@@ -21,6 +21,8 @@ _SECONDS = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 # Compiled where one is first needed, which most servers never come to; `re` keeps it.
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)"
 _PREFIX = r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@]+)+"
+_HOST = r"\*|\.?[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.?(?::[0-9]{1,5})?"
+_ADDRESS = r"[0-9A-Fa-f:.]+|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -28,8 +30,8 @@ class Setting(NamedTuple):
     """What is known of one setting beside its name and default.
 
     ``kind`` is ``size`` (bytes), ``seconds``, ``count``, ``switch``, ``choice``, ``text``, ``list`` (of text),
-    ``networks`` (``microsock.networks``), ``prefix`` (of a path), ``rate`` (``microsock.rates``), ``workers`` (a count
-    or ``auto``) or ``function`` (a keyword only, no flag).
+    ``networks`` (``microsock.networks``), ``hosts`` (names), ``prefix`` (of a path), ``rate`` (``microsock.rates``),
+    ``workers`` (a count or ``auto``) or ``function`` (a keyword only, no flag).
     """
 
     kind: str
@@ -57,7 +59,7 @@ def read(setting: Setting, text: str) -> object:
         return word in _YES
     if setting.kind in ("size", "seconds", "count") or (setting.kind == "workers" and word != "auto"):
         return _number(word, setting)
-    if setting.kind in ("list", "networks"):
+    if setting.kind in ("list", "networks", "hosts"):
         return [part.strip() for part in text.split(",") if part.strip()]
     return text.strip() if setting.kind in ("text", "prefix") else word
 
@@ -74,6 +76,7 @@ def expected(setting: Setting) -> str:
         "text": "a text",
         "list": "a list of texts",
         "networks": "a list of addresses, networks and 'unix'",
+        "hosts": "a list of names such as 'example.org', '.example.org' for all below it too, or '*' for any",
         "prefix": "a path such as '/shop', or ''",
         "rate": "a rate such as '100/minute', '5/second' or '20/10s'",
         "workers": "a number of at least 1 or 'auto'",
@@ -121,6 +124,15 @@ def _check_networks(value: object, setting: Setting) -> object:
     return parts
 
 
+def _check_hosts(value: object, setting: Setting) -> object:
+    parts = _check_list(value, setting)
+    for part in parts:
+        is_address = re.compile(_ADDRESS).fullmatch(part) and parse_ip(host_name(part))
+        if not is_address and re.compile(_HOST).fullmatch(part) is None:
+            raise ValueError(f"{part!r} is no name of a host; write 'example.org', '.example.org' or '*'")
+    return _required(bool(parts), parts)
+
+
 def _check_prefix(value: object, setting: Setting) -> object:
     if not isinstance(value, str):
         raise ValueError
@@ -159,6 +171,7 @@ _CHECKS: dict[str, Callable[[object, Setting], object]] = {
     "text": _check_type(str),
     "list": _check_list,
     "networks": _check_networks,
+    "hosts": _check_hosts,
     "prefix": _check_prefix,
     "rate": _check_rate,
     "workers": _check_workers,

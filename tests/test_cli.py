@@ -19,7 +19,7 @@ from microsock.settings import SETTINGS
 
 PATIENCE = 30.0
 STOPPING = "Stopping (press Ctrl+C again to stop at once)\n"
-PARKED = b"GET /parked HTTP/1.1\r\nHost: a\r\n\r\n"
+PARKED = b"GET /parked HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 APP = """
 import os, signal, threading

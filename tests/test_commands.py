@@ -137,7 +137,7 @@ def test_stop_kill_ends_what_does_not_end_by_itself(folder: Path, capsys: Printe
         banner = [process.stderr.readline() for _ in range(3)]
         port = int(banner[1].rpartition(" (")[0].rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port)) as client:
-            client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.sendall(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
             wait_for(Path("stuck"))
             assert main(["stop", "--pid-file", "pid", "--timeout", "0.3"]) == 1
             assert "still runs; --kill ends it" in capsys.readouterr().err

@@ -58,6 +58,7 @@ FLOORS = [
         "status",
         "prometheus",
         "status_html",
+        "allowed_hosts",
         "loopback",
         "status_page",
         "tally",

@@ -117,8 +117,8 @@ def test_52_each_wait_has_its_own_deadline_and_a_half_read_request_is_408() -> N
     with app_of(head_timeout=3, keep_alive_timeout=1, body_timeout=2).test_client() as client:
         half, body, kept = (client.raw_connection() for _ in range(3))
         half.send(b"GET / HT")
-        body.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab")
-        kept.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        body.send(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab")
+        kept.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert kept.receive().endswith(b"page")
         client.advance(1)
         assert kept.receive() == b""
@@ -173,8 +173,10 @@ def test_54_what_may_be_secret_is_in_no_line(caplog: pytest.LogCaptureFixture) -
     headers = {"Authorization": "Bearer geheim", "Cookie": "session=geheim", "X-Key": "geheim"}
     with app.test_client() as client:
         client.post("/login?token=geheim", data={"password": "geheim"}, headers=headers)
-        client.raw(b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 90\r\nCookie: a=geheim\r\n\r\npassword=geheim")
-        client.raw(b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization: geheim\x00\r\n\r\n")
+        client.raw(
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90\r\nCookie: a=geheim\r\n\r\npassword=geheim"
+        )
+        client.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: geheim\x00\r\n\r\n")
         ws = client.websocket("/echo?token=geheim", headers=headers)
         ws.send("geheim")
         ws.close()

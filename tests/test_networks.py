@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from microsock import BadSetting
-from microsock.networks import LOCAL, Networks, parse_ip
+from microsock.networks import LOCAL, Networks, host_name, is_loopback_name, parse_ip
 from microsock.settings import Settings, from_text, resolve
 
 
@@ -74,3 +74,16 @@ def test_a_root_path_is_kept_without_its_last_slash(text: str, prefix: str) -> N
 def test_a_root_path_that_is_no_path_is_refused(text: object) -> None:
     with pytest.raises(BadSetting, match="root_path is "):
         resolve({"root_path": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [
+        ("localhost", True), ("LocalHost.", True), ("app.localhost", True), ("127.0.0.1", True), ("127.9.9.9", True),
+        ("::1", True), ("[::1]:80", True), ("::ffff:127.0.0.1", True), ("", False), (".", False),
+        ("example.org", False), ("localhost.example.org", False), ("notlocalhost", False), ("0.0.0.0", False),
+        ("10.0.0.1", False), ("2001:db8::1", False), ("127.1", False), ("127.0.0.1.nip.io", False),
+    ],
+)  # fmt: skip
+def test_a_name_of_the_loopback_is_one_everywhere(name: str, local: bool) -> None:
+    assert is_loopback_name(host_name(name)) is local

@@ -209,7 +209,7 @@ def test_a_refused_origin_names_the_fix_once(caplog: pytest.LogCaptureFixture) -
         for _ in range(3):
             assert statuses(client.raw(handshake("/ws", "Origin: https://shop.example"))) == [403]
     (line,) = [record.getMessage() for record in caplog.records]
-    assert "a page of https://shop.example was refused a WebSocket, because it asked the host a by http" in line
+    assert "a page of https://shop.example was refused a WebSocket, because it asked the host localhost by http" in line
     assert "use --behind-proxy" in line
     assert "origins=[" in line
 

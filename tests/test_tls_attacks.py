@@ -43,8 +43,8 @@ def take(request):
     print("TAKEN", flush=True)
     return request.body
 """
-HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
-BODY = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n"
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_who_drips_or_says_nothing_is_cut_at_the_deadline(
 
 
 def test_who_never_reads_is_cut_and_delays_nobody(server: Running, client: Client) -> None:
-    client.send(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.send(b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
     began, slowest = time.monotonic(), 0.0
     while time.monotonic() - began < 3 * DEADLINE:
         asked = time.monotonic()

@@ -16,7 +16,7 @@ _STATUS = re.compile(rb"HTTP/1\.1 ([0-9]{3}) ")
 
 def ask(target: str = "/", *lines: str, method: str = "GET", version: str = "1.1", body: bytes = b"") -> bytes:
     """A request, with a length if it has a body."""
-    fields = ["Host: a", *lines, *([f"Content-Length: {len(body)}"] if body else [])]
+    fields = ["Host: localhost", *lines, *([f"Content-Length: {len(body)}"] if body else [])]
     return "\r\n".join([f"{method} {target} HTTP/{version}", *fields, "", ""]).encode() + body
 
 

@@ -26,7 +26,17 @@ if TYPE_CHECKING:
     from .certificates import Certificates
     from .unixsocket import Claim
 
-__all__ = ["Bound", "address_of", "bind", "bind_all", "bind_places", "bound_to", "certificates_for", "stream_socket"]
+__all__ = [
+    "Bound",
+    "address_of",
+    "bind",
+    "bind_all",
+    "bind_places",
+    "bound_to",
+    "certificates_for",
+    "loopback_names",
+    "stream_socket",
+]
 
 # Two families want one free port: what is free for the first may be taken for the second.
 _FREE_PORT_TRIES = 16
@@ -44,9 +54,10 @@ class Bound:
         certificates: for the TLS handshakes of its clients; None where it speaks plain HTTP.
         claim: the path of a Unix socket, for whoever must remove it.
         ours: whether we have bound it ourselves, so that it ends with us.
+        name: the host that it was bound by; empty for a socket that came as one.
     """
 
-    __slots__ = ("_mark", "_ours", "certificates", "claim", "sock")
+    __slots__ = ("_mark", "_ours", "certificates", "claim", "name", "sock")
 
     def __init__(
         self,
@@ -55,8 +66,10 @@ class Bound:
         claim: Claim | None = None,
         *,
         ours: bool = False,
+        name: str = "",
     ) -> None:
         self.sock = sock
+        self.name = name
         self._ours = ours
         self.certificates = certificates
         self.claim = claim
@@ -132,6 +145,13 @@ def bind_places(places: Sequence[Place], settings: Settings, options: Options = 
     return bound
 
 
+def loopback_names(bound: Sequence[Bound]) -> list[str] | None:
+    """The names that sockets were bound by, if all of them listen on loopback addresses; None otherwise."""
+    if not all(each.sock.family != socket.AF_UNIX and _is_loopback(each.address.host) for each in bound):
+        return None
+    return [each.name for each in bound if each.name]
+
+
 def stream_socket(sock: socket.socket) -> socket.socket:
     """The socket itself, if it is of a kind that can listen for HTTP; else ``SetupError``."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX) or sock.type != socket.SOCK_STREAM:
@@ -175,6 +195,11 @@ def bind(address: Address, backlog: int, *, reuse_port: bool = False, ipv6_only:
     return _bind_each(candidates, address.port, manner)
 
 
+def _is_loopback(host: str) -> bool:
+    # As getsockname() writes them; so the addresses need not be parsed, nor `ipaddress` be loaded for that.
+    return host == "::1" or host.removeprefix("::ffff:").startswith("127.")
+
+
 def certificates_for(places: Sequence[Place], settings: Settings, options: Options) -> Certificates | None:
     """What the handshakes of these addresses need; None where none speaks TLS. Raises ``BadSetting``."""
     if settings.ssl_certfile is not None:
@@ -206,7 +231,7 @@ def _bind_place(place: Place, settings: Settings, options: Options) -> list[Boun
         return [Bound(_inherit(place, settings.backlog))]
     where = Address(place.host, place.port)
     sockets = bind(where, settings.backlog, reuse_port=settings.reuse_port, ipv6_only=options.ipv6_only)
-    return [Bound(sock, ours=True) for sock in sockets]
+    return [Bound(sock, ours=True, name=place.host) for sock in sockets]
 
 
 def _inherit(place: Inherited, backlog: int) -> socket.socket:

@@ -25,7 +25,7 @@ from ..site import AccessEntry, Site
 from ..startup import uncollected
 from ..tally import Cell
 from . import spare
-from .binding import Bound
+from .binding import Bound, loopback_names
 from .connection import Connection
 from .dates import HttpDate
 from .departures import Departures
@@ -81,6 +81,7 @@ class Service:
             tally=board.tally(slot, os.getpid()),
             limits=self._shared.limits,
             clients=self.parts.clients,
+            own_names=loopback_names(bound),
         )
         self.site.departures = Departures(self.loop)
         self.site.on_cleaned_up = self._finish_if_empty

@@ -25,7 +25,7 @@ _SAMPLE = [case for case in CASES if not case.wait and case.name not in UNMET][:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    with Server(make_app(), port=0, access_log=False) as server:
+    with Server(make_app(), port=0, access_log=False, allowed_hosts="*") as server:
         assert server.port is not None
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -128,7 +128,7 @@ def test_a_script_that_is_read_byte_by_byte_gives_the_same_bytes(client: TestCli
 
 @pytest.fixture(scope="module")
 def server(app: App) -> Iterator[Server]:
-    server = Server(app, port=0, access_log=False)
+    server = Server(app, port=0, access_log=False, allowed_hosts="*")
     thread = threading.Thread(target=server.run)
     thread.start()
     yield server

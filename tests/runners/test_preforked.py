@@ -190,7 +190,7 @@ def test_workers_that_cannot_live_are_begun_later_and_later(site: Path) -> None:
 def test_a_worker_that_hangs_is_killed_and_replaced_and_its_stack_is_shown(site: Path) -> None:
     with workers(site, "--worker-timeout", "1") as server:
         pids = all_ready(server)
-        with server.connect(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n") as client:
+        with server.connect(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n") as client:
             assert client.recv(1) == b""
         wait_until(lambda: "has not turned its loop for 1." in server)
         wait_until(lambda: "in hang" in server)
@@ -201,7 +201,7 @@ def test_a_worker_that_hangs_is_killed_and_replaced_and_its_stack_is_shown(site:
 def test_when_the_parent_is_killed_no_worker_is_left_after_a_second_not_even_one_that_hangs(site: Path) -> None:
     with workers(site, count=3) as server:
         pids = all_ready(server, 3)
-        with server.connect(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with server.connect(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n"):
             wait_until((site / "hangs").exists)
             began = time.monotonic()
             server.signal(signal.SIGKILL)
@@ -248,7 +248,7 @@ def test_ctrl_c_reaches_the_whole_group_and_is_still_one_orderly_end(site: Path)
 def test_a_second_signal_stops_at_once_even_workers_that_hang(site: Path, second: signal.Signals, status: int) -> None:
     with workers(site) as server:
         pids = all_ready(server)
-        with server.connect(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with server.connect(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n"):
             wait_until((site / "hangs").exists)
             server.signal(signal.SIGINT)
             time.sleep(0.2)
@@ -262,7 +262,7 @@ def test_a_second_signal_stops_at_once_even_workers_that_hang(site: Path, second
 def test_a_worker_that_does_not_come_to_its_end_in_the_grace_time_is_killed_and_that_is_status_0(site: Path) -> None:
     with workers(site, "--grace", "0.5") as server:
         all_ready(server)
-        with server.connect(b"GET /hang HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with server.connect(b"GET /hang HTTP/1.1\r\nHost: localhost\r\n\r\n"):
             wait_until((site / "hangs").exists)
             began = time.monotonic()
             assert server.stop() == 0
@@ -345,7 +345,7 @@ def test_a_broken_new_app_leaves_the_old_workers_in_place(site: Path) -> None:
 
 
 def test_an_old_worker_keeps_an_idle_connection_until_its_next_request(site: Path) -> None:
-    ask = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    ask = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with workers(site, "--keep-alive-timeout", "30", "--grace", "0.5") as server:
         all_ready(server)
         with server.connect(ask) as client:

@@ -319,7 +319,7 @@ def test_a_failed_app_whose_thread_does_not_end_does_not_hold_it_up(start: Calla
 def test_a_handler_that_never_returns_is_left(start: Callable[..., Reloader], tmp_path: Path) -> None:
     server = start(APP + STUCK)
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually((tmp_path / "stuck").exists, str)
         server.write(APP.replace("one", "two"))
         server.becomes(200, "two")
@@ -375,7 +375,7 @@ def test_ctrl_c_to_both_is_one_key_and_a_second_one_is_status_130(
     os.kill(pid, signal.SIGINT)
     assert server.pid() == pid
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually((tmp_path / "stuck").exists, str)
         server.process.send_signal(signal.SIGINT)
         server.says("Stopping")

@@ -52,7 +52,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def ask(server: Workers, path: str) -> tuple[int, str]:
     """Status and body over a fresh connection."""
-    with server.connect(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode()) as client:
+    with server.connect(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()) as client:
         answer = whole(client)
     found = re.match(rb"HTTP/1.1 (\d+) ", answer)
     assert found is not None, answer

@@ -36,7 +36,7 @@ def echo(ws, message):
 # Seen by the tests as the file "importing".
 NEVER_READY = "open('importing', 'w').close()\nimport time\ntime.sleep(600)\n"
 HANDSHAKE = (
-    b"GET /ws HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 
@@ -224,7 +224,7 @@ def test_it_runs_with_its_standard_streams_closed(site: Path, count: int) -> Non
             with socket.socket(socket.AF_UNIX) as client:
                 client.settimeout(PATIENCE)
                 client.connect(str(site / "here"))
-                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 assert client.recv(15) == b"HTTP/1.1 200 OK"
             standard = [str(Path(f"/proc/{process.pid}/fd/{fd}").readlink()) for fd in range(3)]
             assert standard == [os.devnull] * 3

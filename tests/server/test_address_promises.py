@@ -21,7 +21,7 @@ from microsock.request import Address
 
 pytestmark = pytest.mark.server
 
-HELLO = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+HELLO = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 PATIENCE = 10.0
 
 

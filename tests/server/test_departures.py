@@ -10,7 +10,7 @@ import pytest
 
 from microsock import App, Request, Server
 
-ASK = b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n"
+ASK = b"GET %b HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 class Clients:

@@ -73,7 +73,7 @@ def try_one_process(arguments: list[str], message: str, tmp_path: Path) -> None:
         seconds = time.monotonic() - began
         used = cpu_seconds(process.pid) - used
         with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-            client.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert client.recv(65536).endswith(b"PONG")
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE)
@@ -110,7 +110,7 @@ def try_two_workers(arguments: list[str], message: str, tmp_path: Path) -> None:
         assert tree(process.pid) == pids, "a worker was lost"
         for _ in range(10):
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-                client.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                 assert client.recv(65536).endswith(b"PONG")
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE)

@@ -12,7 +12,7 @@ from microsock import App, Request, Server, WebSocket
 pytestmark = pytest.mark.server
 
 UPGRADE = (
-    b"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 
@@ -36,7 +36,9 @@ def test_a_dump_names_connections_topics_and_stacks() -> None:
 
     with Server(app, port=0) as server:
         socks = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
-        for sock, said in zip(socks, (UPGRADE, b"GET /half", b"GET /dump HTTP/1.1\r\nHost: x\r\n\r\n"), strict=True):
+        for sock, said in zip(
+            socks, (UPGRADE, b"GET /half", b"GET /dump HTTP/1.1\r\nHost: localhost\r\n\r\n"), strict=True
+        ):
             sock.sendall(said)
             for _ in range(5):
                 server.step(0.05)

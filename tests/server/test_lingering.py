@@ -19,7 +19,7 @@ def test_an_idle_client_that_does_not_hang_up_is_closed_without_a_word(
 ) -> None:
     with app.test_client(keep_alive_timeout=5) as client:
         connection = client.raw_connection()
-        connection.send(b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+        connection.send(b"GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert connection.receive().endswith(b"PONG")
         client.advance(5)
         assert connection.receive() == b""

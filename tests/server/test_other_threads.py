@@ -226,7 +226,7 @@ def fill_mailbox(app: App) -> None:
 
 def test_an_event_stream_over_a_real_socket_ends_with_the_server(gate: Gate) -> None:
     with served(gate.app) as server, socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
-        client.sendall(b"GET /news HTTP/1.1\r\nHost: a\r\n\r\n")
+        client.sendall(b"GET /news HTTP/1.1\r\nHost: localhost\r\n\r\n")
         received = read_until(client, b"-0\n\n\r\n")
         assert b"\r\n: open\n\n\r\n" in received
         gate.app.publish("news", "hello")
@@ -263,7 +263,7 @@ def test_a_call_that_never_ends_does_not_keep_the_process(tmp_path: Any) -> None
     (tmp_path / "hung.py").write_text(HUNG)
     with running(str(tmp_path / "hung.py")) as server:
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
-            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             httpx.get(f"{server.url}/nothing", timeout=PATIENCE)  # so the call before it has been made
             try:
                 assert server.stop() == 0

@@ -34,16 +34,16 @@ def large(request):
 def take(request):
     return "taken"
 """
-HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
+HEAD = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
 # What a client says at first, and what it drips, a byte at a time, behind it.
 IDLE = (b"", b"")
 KEPT_ALIVE = (HEAD + b"\r\n", b"")
 HALF_HEAD = (HEAD, b"")
 DRIPPED_HEAD = (HEAD + b"X-Slow: ", b"a")
-HALF_BODY = (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc", b"")
-DRIPPED_BODY = (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nabc", b"d")
-DRIPPED_CHUNKS = (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b"d")
-NEVER_READS = (b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n", b"")
+HALF_BODY = (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc", b"")
+DRIPPED_BODY = (b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nabc", b"d")
+DRIPPED_CHUNKS = (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n", b"d")
+NEVER_READS = (b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n", b"")
 CROWD = [
     (IDLE, 300),
     (KEPT_ALIVE, 200),

@@ -76,7 +76,7 @@ def test_a_server_started_by_socket_activation_listens_there_by_itself(tmp_path:
                 assert manager.recv(100) == b"WATCHDOG=1"
                 assert manager.recv(100) == b"WATCHDOG=1"
                 with socket.create_connection(listening.getsockname(), PATIENCE) as client:
-                    client.sendall(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                    client.sendall(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
                     assert client.recv(65536).endswith(b"PONG")
                 process.terminate()
                 while (message := manager.recv(100)) == b"WATCHDOG=1":

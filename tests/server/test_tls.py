@@ -206,7 +206,7 @@ def test_a_client_that_does_not_trust_us_is_gone(desk: Desk) -> None:
 
 
 def test_plain_http_is_told_in_plain_http(desk: Desk) -> None:
-    desk.plain.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    desk.plain.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
     desk.until(lambda: desk.outcome)
     desk.plain.setblocking(True)
     answer = b"".join(iter(lambda: desk.plain.recv(4096), b""))

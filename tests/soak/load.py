@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 __all__ = ["Load", "loading"]
 
-_ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+_ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 _PATIENCE = 10.0
 
 

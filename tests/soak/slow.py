@@ -50,7 +50,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "idle": (),
 }
 _PATIENCE = 30.0
-_ASK = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+_ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @dataclass
