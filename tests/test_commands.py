@@ -248,7 +248,7 @@ def test_a_server_that_drains_already_can_still_be_killed(folder: Path) -> None:
     for workers in ("1", "2"):
         with running("--app-dir", str(folder), "--pid-file", str(folder / "pid"), "-w", workers, "shop") as server:
             with socket.create_connection(("127.0.0.1", server.port)) as client:
-                client.sendall(b"GET /stuck HTTP/1.1\r\nHost: a\r\n\r\n")
+                client.sendall(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 wait_for(Path("stuck"))
                 assert main(["stop", "--pid-file", "pid", "--timeout", "0.3"]) == 1
                 assert main(["stop", "--pid-file", "pid", "--timeout", "0.1", "--kill"]) == 0

@@ -162,7 +162,7 @@ def answer_at(path: Path) -> bytes:
         client.settimeout(PATIENCE)
         try:
             client.connect(str(path))
-            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             return b"".join(iter(lambda: client.recv(4096), b""))
         except OSError:
             return b""

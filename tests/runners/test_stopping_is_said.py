@@ -81,7 +81,7 @@ def test_it_is_said_at_once(tmp_path: Path, arguments: list[str], path: str, sig
             wait_until(lambda: errors.have("Press Ctrl+C"))
             port = int(errors.text.partition("http://127.0.0.1:")[2].partition(" ")[0])
             with socket.create_connection(("127.0.0.1", port), PATIENCE) as client:
-                client.sendall(f"GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+                client.sendall(f"GET /{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
                 assert process.stdout is not None
                 assert process.stdout.readline() == b"held\n"
                 process.send_signal(signum)
