@@ -76,7 +76,7 @@ class Exchange:
     __slots__ = ("_answer", "_app", "_busy", "_site", "_wire", "answered", "conversation", "rested", "session")
 
     def __init__(self, site: Site, peer: Peer, wire: Wire) -> None:
-        self.session = Session(peer, site.settings, site.http_date)
+        self.session = Session(peer, site.settings, site.http_date, site.app.router.exact)
         self.conversation: Conversation | None = None
         self.answered = 0
         """How many requests came; with ``session.waiting`` it tells one wait from the next."""
@@ -455,7 +455,7 @@ class Exchange:
         answer.log_upgrade()
         self._answer = None
         self._flush()
-        request.compact()
+        request.compact(route.rule.text)
         self.conversation = Conversation(self._site, frames, self._wire, route, request, subprotocol)
         self.conversation.open()
         if self._site.draining:

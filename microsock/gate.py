@@ -5,8 +5,8 @@ A site has a gate only where the app or its settings ask for one. Knows no conne
 
 from __future__ import annotations
 
-import hashlib  # noqa: F401 - for ``limits``, before the first request comes
 from collections.abc import Callable, Iterator
+from hashlib import blake2b  # which ``limits`` needs too, before the first request comes
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
@@ -108,8 +108,8 @@ class _Asking:
         try:
             for meter in self._meters[self._asked :]:
                 self._asked += 1
-                who = client_of(request.client) if meter.key is None else _named(meter.key, request)
-                verdict = hit(meter.scope + who.encode(errors="surrogatepass"), meter.rate, self._later)
+                who = client_of(request.client).encode() if meter.key is None else _named(meter.key, request)
+                verdict = hit(meter.scope + who, meter.rate, self._later)
                 if verdict is None:
                     return None
                 if not self._take(meter, verdict):
@@ -140,11 +140,12 @@ class _Asking:
         return Permit(error, limit_lines(self._told) if self._told else [])
 
 
-def _named(key: Callable[[Request], str], request: Request) -> str:
+def _named(key: Callable[[Request], str], request: Request) -> bytes:
     who = key(request)
     if not isinstance(who, str):
         raise TypeError(f"key {handler_name(key)!r} of @app.limit returned {who!r:.60}; return a str")
-    return who
+    # It may be a secret, an API key perhaps, and counts are kept for long.
+    return blake2b(who.encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _scope(where: str, rate: Rate) -> bytes:

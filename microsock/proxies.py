@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from itertools import islice
-from sys import intern
 
 from .log import logger
 from .networks import LOCAL, Networks, parse_ip
@@ -32,7 +30,7 @@ _MIRRORED_PAIR = (
 )
 _BRACKETED = r"\[(?P<host>[^\]]*:[^\]]*)\](?::(?P<port>.*))?"
 _MIRRORED_NOTHING = r"[ \t]*+[,;]"
-_LONGEST_HOP = 64
+_LONGEST_HOP, _MOST_REMEMBERED = 64, 1024
 # More proxies than this in a row is no installation but an attempt.
 _MOST_HOPS = 64
 # More than this in one Forwarded, pairs and empty elements together, is none either. Each costs a microsecond.
@@ -160,10 +158,20 @@ def _last(text: str) -> str:
 
 def _hop(text: str) -> Address | None:
     text = text.strip(" \t")
-    return _read_hop(text) if len(text) <= _LONGEST_HOP else None
+    hop = _hops.get(text)
+    if hop is None and len(text) <= _LONGEST_HOP:
+        hop = _read_hop(text)
+        # What is no address may be anything, and is not to lie about.
+        if hop is not None:
+            if len(_hops) >= _MOST_REMEMBERED:
+                _hops.clear()
+            _hops[text] = hop
+    return hop
 
 
-@lru_cache(maxsize=1024)
+_hops: dict[str, Address] = {}
+
+
 def _read_hop(text: str) -> Address | None:
     # An address as proxies write it: 192.0.2.7, 192.0.2.7:4711, 2001:db8::7, [2001:db8::7]:4711.
     if text == "unix:":  # nginx's word for the peer of a Unix socket
@@ -175,7 +183,7 @@ def _read_hop(text: str) -> Address | None:
         host, _, port = text.partition(":")
     # A zone means something on one machine only, and could be any text.
     address = None if "%" in host else parse_ip(host)
-    return None if address is None else Address(intern(str(address)), _port(port))
+    return None if address is None else Address(str(address), _port(port))
 
 
 def _port(text: str) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from sys import intern
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -175,12 +174,16 @@ class Request:
         self.routing_path = _decoded(self.raw_path[len(prefix) :] or "/")
         self.path = self.routing_path.replace(ENCODED_SLASH, "%2F")
 
-    def compact(self) -> None:
-        """Take as little memory as can be, for a request that is kept for hours; nothing is lost by it."""
+    def compact(self, rule: str) -> None:
+        """Take as little memory as can be, for a request that is kept for hours; nothing is lost by it.
+
+        Args:
+            rule: what its route's rule says: where that is its path, many connections have it in common.
+        """
         if hasattr(self, "_headers"):
             del self._headers
-        # Many connections have these in common.
-        self.host, self.raw_path = intern(self.host), intern(self.raw_path)
+        if self.raw_path == rule:
+            self.raw_path = rule
         if "%" not in self.raw_path and not self.root_path:
             self.path = self.routing_path = self.raw_path
         if not isinstance(self._lines, _Packed):

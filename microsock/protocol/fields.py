@@ -1,13 +1,15 @@
 """Lines that were judged before: what came in and what goes out, each line once and then remembered.
 
 The tables save work; they are no authority. A line enters on its second sighting and leaves when a table is full, and
-what several lines say together is never remembered. Pure functions on bytes, beside the tables.
+what several lines say together is never remembered. Only lines whose names are listed here enter, and only targets that
+the app has registered as they are: whatever else a client sends, or the app answers, may be a secret, and would lie in
+memory for long. Pure functions on bytes, beside the tables.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Container, Hashable
 from functools import cache
 from sys import intern
 from typing import Any, Generic, TypeVar
@@ -28,8 +30,30 @@ _VISIBLE = bytes([9, *range(0x20, 0x7F)])
 # Of one that goes out: obs-text too (RFC 9110 section 5.5).
 _SENDABLE = bytes([*_VISIBLE, *range(0x80, 0x100)])
 _MAX_LINES, _MAX_LINE, _MAX_NAME, _MAX_HEAD = 1024, 512, 64, 16
-# Secrets, which are not to lie about in a table; these and what counts down are not the same twice for long.
-_NEVER = {b"cookie", b"authorization", b"proxy-authorization", b"set-cookie", b"ratelimit"}
+# Of requests: what browsers and other clients send again and again, and what tells nothing about a user. Not Referer,
+# whose path may be one that only its user knows.
+_REPEATED = frozenset((
+    b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"cache-control", b"content-encoding",
+    b"content-language", b"content-type", b"dnt", b"origin", b"pragma", b"priority", b"sec-ch-prefers-color-scheme",
+    b"sec-ch-prefers-reduced-motion", b"sec-ch-ua", b"sec-ch-ua-arch", b"sec-ch-ua-bitness",
+    b"sec-ch-ua-form-factors", b"sec-ch-ua-full-version", b"sec-ch-ua-full-version-list", b"sec-ch-ua-mobile",
+    b"sec-ch-ua-model", b"sec-ch-ua-platform", b"sec-ch-ua-platform-version", b"sec-ch-ua-wow64", b"sec-fetch-dest",
+    b"sec-fetch-mode", b"sec-fetch-site", b"sec-fetch-storage-access", b"sec-fetch-user", b"sec-gpc", b"te",
+    b"upgrade-insecure-requests", b"user-agent", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto",
+    b"x-requested-with",
+))  # fmt: skip
+# Of answers: what an app sets to the same value for everybody.
+_CONSTANT = frozenset((
+    b"accept-ranges", b"access-control-allow-credentials", b"access-control-allow-headers",
+    b"access-control-allow-methods", b"access-control-allow-origin", b"access-control-expose-headers",
+    b"access-control-max-age", b"allow", b"alt-svc", b"cache-control", b"connection", b"content-encoding",
+    b"content-language", b"content-length", b"content-security-policy", b"content-type",
+    b"cross-origin-embedder-policy", b"cross-origin-opener-policy", b"cross-origin-resource-policy",
+    b"permissions-policy", b"pragma", b"ratelimit-policy", b"referrer-policy", b"retry-after", b"server",
+    b"strict-transport-security", b"transfer-encoding", b"vary", b"x-accel-buffering", b"x-content-type-options",
+    b"x-dns-prefetch-control", b"x-frame-options", b"x-permitted-cross-domain-policies", b"x-powered-by",
+    b"x-robots-tag", b"x-served-by", b"x-xss-protection",
+))  # fmt: skip
 # Each request's own: what these say is looked at every time.
 SPECIAL = {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", b"upgrade"}
 _LENGTH = re.compile(rb"[0-9]{1,19}")
@@ -70,14 +94,16 @@ class RequestLines(Memory[bytes, tuple[str, str]]):
 
     __slots__ = ()
 
-    def judge(self, line: bytes) -> tuple[str, str] | None:
-        """Method and target of a line that is not known; None where h11 is to judge it."""
+    def judge(self, line: bytes, targets: Container[tuple[str, str]] = ()) -> tuple[str, str] | None:
+        """Method and target of a line that is not known; None where h11 is to judge it.
+
+        Only one of ``targets`` may be remembered: in any other, a path parameter or a query may be a secret.
+        """
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
             return None
         parts = intern(match[1].decode("ascii")), match[2].decode("ascii")
-        # A query is often another each time, and may hold a secret.
-        if len(line) <= _MAX_LINE and b"?" not in line:
+        if parts in targets and len(line) <= _MAX_LINE:
             self.remember(line, parts)
         return parts
 
@@ -111,7 +137,7 @@ class FieldTable(Memory[bytes, Field]):
             if judged is not None and len(line) <= _MAX_LINE:
                 self.framing.remember(line, judged)
             return judged
-        if lower not in _NEVER and len(line) <= _MAX_LINE:
+        if lower in _REPEATED and len(line) <= _MAX_LINE:
             self.remember(line, field)
         return field, "", None
 
@@ -228,7 +254,8 @@ class HeadTable(Memory[tuple[int, tuple[tuple[str, str], ...]], AnswerHead]):
             raise LocalProtocolError(f"illegal header line {pair!r}")
         raw_name, lower = known
         raw = b"" if lower in FRAMING else b"%b: %b\r\n" % (raw_name, sent)
-        lasting = lower not in _NEVER and len(raw_name) + len(sent) <= _MAX_LINE
+        # A nonce of a policy is another in each answer, and for its page alone.
+        lasting = lower in _CONSTANT and len(raw_name) + len(sent) <= _MAX_LINE and b"'nonce-" not in sent
         line = Line(raw_name, sent, raw, lasting)
         if lasting:
             self._lines.remember(pair, line)

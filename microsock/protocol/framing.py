@@ -21,6 +21,7 @@ _HOST = re.compile(
 # Compiled where one is first needed, which ordinary requests never come to; `re` keeps it.
 _ABSOLUTE = r"(?i:https?)://([^/?#]*)([^#]*)"
 _LENGTH = r"[0-9]{1,19}"
+_METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")}
 _SINGLE = (b"host", b"content-length", b"transfer-encoding", b"expect")
 
 
@@ -50,9 +51,10 @@ def split_head(head: bytes) -> HeadParts:
     request_line, *lines = head[:-4].split(b"\r\n")
     method, target, version = request_line.decode("ascii").split(" ")
     pairs = (line.partition(b":") for line in lines)
-    # Interned: a request may be kept for as long as its WebSocket is open.
+    # One text for each of the usual methods: a request may be kept for as long as its WebSocket is open. What a client
+    # has made up is not interned, since Python 3.12 would keep it for ever.
     fields = [(name.lower(), value.strip(b" \t")) for name, _, value in pairs]
-    return HeadParts(intern(method), target, intern(version[5:]), fields)
+    return HeadParts(_METHODS.get(method, method), target, intern(version[5:]), fields)
 
 
 def examine(method: str, target: str, version: str, lines: Iterable[tuple[bytes, bytes]]) -> Framing:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 
 from ..errors import LocalProtocolError, RemoteProtocolError
 from ..request import Address, Request
@@ -54,10 +54,17 @@ class Http1:
 
     __slots__ = (
         "_body", "_buffer", "_empty_lines", "_framing", "_http_date", "_limits", "_out", "_request", "_scanner",
-        "_short", "_way", "budget", "client", "last_answer", "peer_ended", "scheme", "waiting",
+        "_short", "_targets", "_way", "budget", "client", "last_answer", "peer_ended", "scheme", "waiting",
     )  # fmt: skip
 
-    def __init__(self, peer: Peer, limits: Limits, http_date: Callable[[], bytes], short: bool = True) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        limits: Limits,
+        http_date: Callable[[], bytes],
+        short: bool = True,
+        targets: Container[tuple[str, str]] = (),
+    ) -> None:
         self.waiting = _IDLE
         self.last_answer = False
         """Whether the next answer is to close the connection."""
@@ -67,6 +74,8 @@ class Http1:
         self.peer_ended = False
         """Whether the peer has ended its stream."""
         self._limits = limits
+        # Each with its method: of them the request lines may be remembered.
+        self._targets = targets
         self._http_date = http_date
         # Bytes as they came where they are all there is; a bytearray once there is more to take in or to leave.
         self._buffer: bytes | bytearray = b""
@@ -149,7 +158,7 @@ class Http1:
         It is not begun yet: answer it, or ``begin`` it.
         """
         if self._short:
-            head = read_alone(data, self._limits)
+            head = read_alone(data, self._limits, self._targets)
             if head is not None:
                 self._empty_lines = 0
                 return head
@@ -194,7 +203,7 @@ class Http1:
         if self._buffer.startswith(b"\r\n"):
             self._skip_empty_lines()
         if self._short and self.waiting is _IDLE and self._buffer:
-            head = read_ordinary(self._buffer, self._limits)
+            head = read_ordinary(self._buffer, self._limits, self._targets)
             if head is not None:
                 raw, method, target, fields, host, due, _ = head
                 end = len(raw) + 4

@@ -8,7 +8,7 @@ lines that frame a message at most one ``Connection: close`` or ``keep-alive``. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 from ..errors import LocalProtocolError
@@ -30,35 +30,38 @@ Head = tuple[bytes, str, str, list[Field], str, int, bool]
 of the body, and whether the peer wants to close behind it."""
 
 
-def read_ordinary(buffer: bytes | bytearray, limits: Limits) -> Head | None:
-    """The head that ``buffer`` starts with, if it is an ordinary one; it is left there."""
+def read_ordinary(buffer: bytes | bytearray, limits: Limits, targets: Container[tuple[str, str]] = ()) -> Head | None:
+    """The head that ``buffer`` starts with, if it is an ordinary one; it is left there.
+
+    ``targets`` are those, each behind its method, that hold no secret and may be remembered.
+    """
     size = buffer.find(b"\r\n\r\n")
     if size < 0:
         return None
     raw = bytes(buffer[:size])
-    return _read_head(raw, raw.split(b"\r\n"), limits)
+    return _read_head(raw, raw.split(b"\r\n"), limits, targets)
 
 
-def read_alone(data: bytes, limits: Limits) -> Head | None:
-    """The ordinary request that all of ``data`` is."""
+def read_alone(data: bytes, limits: Limits, targets: Container[tuple[str, str]] = ()) -> Head | None:
+    """The ordinary request that all of ``data`` is; ``targets`` as in ``read_ordinary``."""
     if len(data) <= limits.head and data.endswith(b"\r\n\r\n"):
         # Most have no body, and then the end of the head need not be looked for: only whether there is one before.
         raw = data[:-4]
         lines = raw.split(b"\r\n")
         if b"" not in lines:
-            head = _read_head(raw, lines, limits)
+            head = _read_head(raw, lines, limits, targets)
             return None if head is None or head[5] else head
-    head = read_ordinary(data, limits)
+    head = read_ordinary(data, limits, targets)
     return None if head is None or len(head[0]) + 4 + head[5] != len(data) else head
 
 
-def _read_head(raw: bytes, lines: list[bytes], limits: Limits) -> Head | None:
+def _read_head(raw: bytes, lines: list[bytes], limits: Limits, targets: Container[tuple[str, str]]) -> Head | None:
     longest_line, longest_head, most_lines = limits
     size = len(raw) + 4
     if size > longest_line or size > longest_head:
         return None
     line = lines.pop(0)
-    start = _KNOWN_STARTS.get(line) or _STARTS.judge(line)
+    start = _KNOWN_STARTS.get(line) or _STARTS.judge(line, targets)
     if start is None or len(lines) > most_lines:
         return None
     # Lines that frame the message are among those that are not known, always.

@@ -5,7 +5,7 @@ First HTTP, then, after a handshake, WebSocket frames. Knows h11 and wsproto. Kn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,16 @@ class Session:
 
     __slots__ = ("_settings", "http", "phase", "websocket")
 
-    def __init__(self, peer: Peer, settings: Settings, http_date: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        settings: Settings,
+        http_date: Callable[[], bytes],
+        targets: Container[tuple[str, str]] = (),
+    ) -> None:
         limits = _limits(settings.max_line_bytes, settings.max_head_bytes, settings.max_headers)
         self._settings = settings
-        self.http = Http1(peer, limits, http_date)
+        self.http = Http1(peer, limits, http_date, targets=targets)
         self.websocket: Frames | None = None
         self.phase: Http1 | Frames = self.http
         """The one of them that speaks now; for who asks it in each turn."""

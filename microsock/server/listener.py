@@ -11,7 +11,6 @@ import resource
 import socket
 import struct
 from collections.abc import Callable, Sequence
-from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from ..log import logger
@@ -269,6 +268,12 @@ def _address_limit(most: int) -> AddressLimit:
     return AddressLimit(most)
 
 
+@functools.lru_cache(maxsize=1024)
+def _shared(host: str) -> str:
+    # One text for all connections of a client. Not interned: Python 3.12 would keep it for ever.
+    return host
+
+
 def client_address(peer: tuple[Any, ...] | str | bytes) -> Address:
     """A client's address, from what ``accept`` says of it."""
     if not isinstance(peer, tuple):
@@ -277,7 +282,7 @@ def client_address(peer: tuple[Any, ...] | str | bytes) -> Address:
     # A client of IPv4 on an IPv6 socket is the same client as on a socket of its own (RFC 4291 section 2.5.5.2).
     if host.startswith(_MAPPED) and "." in host:
         host = host.removeprefix(_MAPPED)
-    return Address(intern(host), peer[1])
+    return Address(_shared(host), peer[1])
 
 
 def _backlog(sock: socket.socket) -> int:
