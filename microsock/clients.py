@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from .errors import HTTPError
 from .failures import log_failure, reraise_if_fatal
+from .log import printable
+from .networks import client_network
 from .request import NOBODY, Address, Request
 from .response import Response
 from .signatures import handler_name
@@ -25,7 +27,7 @@ class Client:
     """Somebody who uses the app, from one request to the next.
 
     Attributes:
-        key: what tells clients apart: the address, or what the setting ``client_key`` says.
+        key: what tells clients apart: the address (of IPv6 its /64), or what the setting ``client_key`` says.
         address: where from it has connected; without port and host where only its key is known.
         request: the request that is being answered; None otherwise.
     """
@@ -63,7 +65,13 @@ class Client:
 
 
 class ClientTable(Protocol):
-    """Where the marks are kept. Every method may be called from any thread."""
+    """Where the marks are kept. Every method may be called from any thread.
+
+    Attributes:
+        dropped: called with each client whose mark had to make room for another, by the thread that added that.
+    """
+
+    dropped: Callable[[Client], object] | None
 
     def add(self, client: Client) -> bool:
         """Mark a client; whether it is new."""
@@ -84,15 +92,18 @@ class MemoryTable:
     """Marks in this process; past ``room`` of them the oldest go."""
 
     def __init__(self, room: int = 32_768) -> None:
+        self.dropped: Callable[[Client], object] | None = None
         self._room = room
         self._clients: dict[str, Client] = {}
 
     def add(self, client: Client) -> bool:
         """As ``ClientTable.add``."""
-        new = client.key not in self._clients
+        new, fallen = client.key not in self._clients, None
         if new and len(self._clients) >= self._room:
-            self._clients.pop(next(iter(self._clients)), None)
+            fallen = self._clients.pop(next(iter(self._clients)), None)
         self._clients[client.key] = Client(client.key, client.address)
+        if fallen is not None and self.dropped is not None:
+            self.dropped(fallen)
         return new
 
     def remove(self, key: str) -> Client | None:
@@ -114,22 +125,26 @@ class Clients:
     """
 
     def __init__(self) -> None:
-        self._table: ClientTable = MemoryTable()
         self._key: Callable[..., str] | None = None
+        self._tell: Callable[[Client], object] | None = None
+        self.dropped = 0
+        """Marks that this process has dropped, the oldest, since there was no room; their clients connect again."""
+        self._table: ClientTable = MemoryTable()
+        self._table.dropped = self._drop
 
     def on(self, address: str) -> bool:
         """Count a client as connected, by its address or what ``client_key`` calls it; whether it was not before.
 
         No handler is called. Raises ``ValueError`` for an empty one or one over 96 bytes.
         """
-        return self.add(Client(checked_key(address)))
+        return self.add(Client(self._known_as(checked_key(address))))
 
     def off(self, address: str) -> bool:
         """Count it as connected no more; whether it was. No handler is called, and no rate limit begins anew."""
-        return self._table.remove(address) is not None
+        return self._table.remove(self._known_as(address)) is not None
 
     def __contains__(self, address: object) -> bool:
-        return isinstance(address, str) and address in self._table
+        return isinstance(address, str) and self._known_as(address) in self._table
 
     def __iter__(self) -> Iterator[Client]:
         return iter(self._table.all())
@@ -142,18 +157,37 @@ class Clients:
 
     # For the floors above.
 
-    def keep_in(self, table: ClientTable | None, key: Callable[..., str] | None) -> None:
-        """Keep the marks elsewhere from now on, and tell clients apart by another function; None: as it is."""
+    def keep_in(
+        self,
+        table: ClientTable | None,
+        key: Callable[..., str] | None,
+        dropped: Callable[[Client], object] | None = None,
+    ) -> None:
+        """Keep the marks elsewhere from now on; None: where they are.
+
+        Args:
+            table: where.
+            key: what tells clients apart, instead of their addresses.
+            dropped: called with each client whose mark had to make room for another.
+        """
         self._key = key
+        self._tell = dropped
         if table is not None and table is not self._table:
+            table.dropped = self._drop
             for client in self._table.all():
                 table.add(client)
             self._table = table
 
+    def tell_no_more(self, dropped: Callable[[Client], object]) -> None:
+        """Let go of what ``keep_in`` was given, if nobody else has given another since."""
+        if self._tell == dropped:
+            self._tell = None
+
     def of(self, request: Request) -> Client:
         """Who makes a request. Raises ``HTTPError`` 400 where ``client_key`` gives what is no key."""
         if self._key is None:
-            return Client(request.client.host or "-", request.client, request)
+            # As limits count them: one machine may have all of an IPv6 network.
+            return Client(client_network(request.client.host) or "-", request.client, request)
         key = self._key(request)
         if not isinstance(key, str):
             raise TypeError(f"client_key {handler_name(self._key)!r} returned {key!r:.60}; return a str")
@@ -162,6 +196,14 @@ class Clients:
         except ValueError as error:
             # Often it is taken from what the peer says of itself.
             raise HTTPError(400, str(error)) from None
+
+    def _known_as(self, address: str) -> str:
+        return address if self._key is not None else client_network(address)
+
+    def _drop(self, client: Client) -> None:
+        self.dropped += 1
+        if self._tell is not None:
+            self._tell(client)
 
     def add(self, client: Client) -> bool:
         """``on``, with what is known of the client."""
@@ -176,8 +218,7 @@ class Clients:
         for client in self._table.all():
             gone = self._table.remove(client.key)
             if gone is not None:
-                for handler in handlers:
-                    _tell(handler, gone)
+                tell_gone(handlers, gone)
 
 
 def checked_key(key: str) -> str:
@@ -213,9 +254,11 @@ def _text(words: str) -> Response:
     return Response(f"{words}\n", content_type="text/plain; charset=utf-8")
 
 
-def _tell(handler: Callable[[Client], Any], client: Client) -> None:
-    try:
-        handler(client)
-    except BaseException as error:
-        reraise_if_fatal(error)
-        log_failure(error, "@app.disconnect %r raised for %s", handler_name(handler), ascii(client.key)[1:-1])
+def tell_gone(handlers: list[Callable[[Client], Any]], client: Client) -> None:
+    """Tell the ``@app.disconnect`` handlers of a client that no request has disconnected. One that raises is logged."""
+    for handler in handlers:
+        try:
+            handler(client)
+        except BaseException as error:
+            reraise_if_fatal(error)
+            log_failure(error, "@app.disconnect %r raised for %s", handler_name(handler), printable(client.key))

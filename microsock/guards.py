@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from .clients import Client, Clients, connect_client, disconnect_client
+from .clients import Client, Clients, connect_client, disconnect_client, tell_gone
 from .errors import SetupError
 from .rates import Rate
 from .request import Request
@@ -120,13 +120,18 @@ class Guards:
         """Let clients disconnect by GET or POST of a path: ``@app.disconnect``, or with ``path=``.
 
         The handler gets ``(client)``, once for each client that was connected; what it returns is the answer. When
-        the server stops it is called for each client that is connected still, without a request.
+        the server stops it is called for each client that is connected still, without a request, and so it is for one
+        whose mark is dropped since too many are connected.
         """
         return self._guard("disconnect", ("client",), path, handler)
 
     def say_goodbye(self) -> None:
         """The server stops: disconnect all clients, each in one worker."""
         self.clients.leave(self._goodbyes)
+
+    def client_dropped(self, client: Client) -> None:
+        """A client is connected no more, since there was no room for so many."""
+        tell_gone(self._goodbyes, client)
 
     def _guard(self, verb: str, positional: tuple[str, ...], path: RuleLike, handler: Any) -> Any:
         if handler is None:

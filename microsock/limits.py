@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from .errors import SetupError
-from .networks import parse_ip
+from .networks import client_network
 from .rates import Rate, parse_rate
 from .request import Address
 from .signatures import check_call
@@ -198,13 +198,7 @@ def checked_limit(rate: object, key: Callable[[Request], str] | None) -> Limit:
 
 def client_of(address: Address) -> str:
     """Who is counted as one: an IPv4 address, the /64 network of an IPv6 address, all peers of a Unix socket."""
-    if ":" not in address.host:
-        return address.host
-    ip = parse_ip(address.host.partition("%")[0])
-    # The hosts of an IPv6 network choose their own last 64 bits (RFC 4291 section 2.5.1).
-    if ip is None:
-        return address.host
-    return str(ip) if ip.version == 4 else f"{int(ip) >> 64:016x}::/64"
+    return client_network(address.host)
 
 
 def limit_lines(verdicts: Iterable[tuple[str, Rate, Verdict]]) -> list[tuple[str, str]]:

@@ -6,12 +6,13 @@ Text in, values out; nothing is looked up here.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
     import ipaddress
 
-__all__ = ["LOCAL", "UNIX", "Networks", "host_name", "is_loopback", "is_loopback_name", "parse_ip"]
+__all__ = ["LOCAL", "UNIX", "Networks", "client_network", "host_name", "is_loopback", "is_loopback_name", "parse_ip"]
 
 UNIX = "unix"
 # Who runs on this machine.
@@ -70,6 +71,20 @@ def parse_ip(text: str) -> IP | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return mapped or address
+
+
+def client_network(host: str) -> str:
+    """Who is counted as one client: an IPv4 address, the /64 network of an IPv6 address, all peers of a Unix socket."""
+    return host if ":" not in host else _ipv6_network(host)
+
+
+@lru_cache(maxsize=1024)
+def _ipv6_network(host: str) -> str:
+    ip = parse_ip(host.partition("%")[0])
+    if ip is None or ip.version == 4:
+        return host if ip is None else str(ip)
+    # The hosts of an IPv6 network choose their own last 64 bits (RFC 4291 section 2.5.1).
+    return f"{type(ip)(int(ip) >> 64 << 64)}/64"
 
 
 def is_loopback(text: str) -> bool:

@@ -53,6 +53,8 @@ def _traffic(report: Report) -> Iterator[str]:
     yield from _one("rate_limited_total", "counter", "Requests and messages past a rate limit.", limited)
     dropped = report["dropped_messages"]
     yield from _one("dropped_messages_total", "counter", "Pushed messages that slow readers did not get.", dropped)
+    clients = report["dropped_clients"]
+    yield from _one("dropped_clients_total", "counter", "Connected clients that had to make room for others.", clients)
     waiting = report["blocking_calls_waiting"]
     yield from _one("blocking_calls_waiting", "gauge", "Blocking calls that wait for a thread.", waiting)
     yield from _one("topics", "gauge", "Topics that somebody follows.", report["topics"]["count"])

@@ -7,6 +7,7 @@ touches the world (time, the loop, random ids) is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,7 +17,8 @@ from .app import App, Attached
 from .board import Board, private_board
 from .buffered import Buffered
 from .bus import Bus, LocalBus
-from .clients import ClientTable
+from .clients import Client, ClientTable
+from .errors import Overloaded
 from .failures import log_failure
 from .history import Record
 from .jobs import Job
@@ -79,6 +81,9 @@ class SocketClosed(NamedTuple):
 
 
 AccessEntry = Answered | SocketClosed
+
+# Between two lines of the log that say the same.
+_HOUR = 3600.0
 
 
 # What a call in another thread gave: its value, or what it raised.
@@ -190,6 +195,7 @@ class Site:
         self.gate: Gate | None = None
         """What every request has to pass; None where nothing is asked of any."""
         self._client_table = clients
+        self._next_dropped_line = 0.0
         self.departures: Departures | None = None
         """Where answers wait for each other that are made in one turn; None where each leaves at once."""
         self.leaving = False
@@ -216,7 +222,7 @@ class Site:
         """Attach to the app, run its start hooks and start its jobs; what a hook raises passes through."""
         if self._spokesman is None:
             self.app.attach(self)
-        self.app.clients.keep_in(self._client_table, self.settings.client_key)
+        self.app.clients.keep_in(self._client_table, self.settings.client_key, self._client_dropped)
         self.app.gates.append(self.set_gate)
         self.set_gate()
         self.bus.start()
@@ -237,11 +243,29 @@ class Site:
         self.app.gates.remove(self.set_gate)
         if not self.succeeded:
             self.app.say_goodbye()
+        self.app.clients.tell_no_more(self._client_dropped)
         try:
             self.app.stop_hooks()
         finally:
             if self._spokesman is None:
                 self.app.detach(self)
+
+    def _client_dropped(self, client: Client) -> None:
+        # Any thread may have connected another. What is lost where too many calls wait is a call of a handler.
+        with suppress(Overloaded):
+            self.post(partial(self._tell_dropped, client))
+
+    def _tell_dropped(self, client: Client) -> None:
+        self.tally.add(Cell.CLIENTS_DROPPED)
+        self.app.client_dropped(client)
+        now = self.now()
+        if now >= self._next_dropped_line:
+            self._next_dropped_line = now + _HOUR
+            logger.warning(
+                "too many clients are connected: the marks of the oldest are dropped, and they have to connect again; "
+                "so far: %d. A rate limit on the connect route keeps one client from connecting as many",
+                self.app.clients.dropped,
+            )
 
     def dispose(self) -> None:
         """Refer no more to what refers to this; the last call, when all connections have closed."""

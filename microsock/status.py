@@ -68,6 +68,7 @@ def _added_up(read: list[tuple[Figures, float]], topics: Counter[str]) -> Report
         "latency": latency(buckets, _sum(figures, Cell.LATENCY_SUM)),
         "rate_limited": _sum(figures, Cell.RATE_LIMITED),
         "dropped_messages": _sum(figures, Cell.DROPPED),
+        "dropped_clients": _sum(figures, Cell.CLIENTS_DROPPED),
         "blocking_calls_waiting": _sum(figures, Cell.QUEUED_CALLS),
         "loop": _loop(figures),
         "topics": _topics(topics),

@@ -142,6 +142,7 @@ function show(data) {
     ["connections refused, too many of one address", data.connections.refused],
     ["bodies refused for want of room", data.requests.bodies_refused],
     ["pushed messages dropped", data.dropped_messages],
+    ["connected clients dropped", data.dropped_clients],
     ["clients that left before the answer", data.requests.given_up],
     ["blocking calls that wait for a thread", data.blocking_calls_waiting],
     ["workers restarted", data.restarts]].map(([text, n]) =>

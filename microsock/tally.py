@@ -59,6 +59,8 @@ class Cell:
     """Past ``max_connections_per_address``."""
     BODIES_REFUSED = 21
     """Past ``max_buffered_bytes``."""
+    CLIENTS_DROPPED = 22
+    """Marks of connected clients that had to make room for others."""
     LATENCY = 32
     """The first of the histogram's buckets: how many answers took no longer than each of ``BOUNDS``, and the rest."""
     STATUS = 64

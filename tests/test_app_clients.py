@@ -256,6 +256,20 @@ def test_a_table_keeps_who_is_marked_in_order(table: ClientTable) -> None:
 
 
 @pytest.mark.parametrize("make", [MemoryTable, lambda room: SharedClients(room, iter(range(100)).__next__)])
+def test_a_full_table_tells_whose_mark_it_has_dropped(make: Callable[[int], ClientTable]) -> None:
+    clients = Clients()
+    told: list[Client] = []
+    clients.keep_in(make(16), None, told.append)
+    for number in range(16 + 5):
+        clients.add(Client(str(number), Address(f"10.0.0.{number}", number)))
+        clients.add(Client(str(number), Address(f"10.0.0.{number}", number)))
+    assert [(client.key, client.address) for client in told] == [
+        (str(number), Address(f"10.0.0.{number}", number)) for number in range(5)
+    ]
+    assert (clients.dropped, len(clients)) == (5, 16)
+
+
+@pytest.mark.parametrize("make", [MemoryTable, lambda room: SharedClients(room, iter(range(100)).__next__)])
 def test_a_full_table_lets_the_oldest_go(make: Callable[[int], ClientTable]) -> None:
     table = make(16)
     for number in range(20):
@@ -279,3 +293,60 @@ def test_the_marks_of_an_app_move_into_memory_that_workers_share() -> None:
 def test_a_key_has_to_fit(key: str) -> None:
     with pytest.raises(ValueError, match="1 to 96 bytes"):
         Clients().on(key)
+
+
+def test_of_ipv6_a_network_is_one_client_and_an_ipv4_address_is_itself_however_it_is_written() -> None:
+    app = App(connection_required=True)
+    app.connect(lambda client, clients: client.key)
+    app.get("/")(lambda request: "in")
+    with app.test_client() as client:
+
+        def get(path: str, host: str) -> tuple[int, str]:
+            answer = client.get(path, extensions={"client": (host, 1)})
+            return answer.status_code, answer.text
+
+        assert get("/connect", "2001:db8:0:1::7") == (200, "2001:db8:0:1::/64")
+        assert get("/", "2001:db8:0:1:ffff::8") == (200, "in")
+        assert get("/", "2001:db8:0:2::7")[0] == 400
+        assert get("/connect", "::ffff:192.0.2.7") == (200, "192.0.2.7")
+        assert get("/", "192.0.2.7") == (200, "in")
+        assert "2001:db8:0:1::99" in app.clients
+        assert "2001:DB8:0:1::/64" not in app.clients
+        assert "2001:db8:0:1::/64" in app.clients
+        assert app.clients.off("2001:db8:0:1::1")
+        assert app.clients.on("2001:db8:0:3::1")
+        assert get("/", "2001:db8:0:3::2") == (200, "in")
+
+
+def test_what_client_key_says_is_taken_as_it_is() -> None:
+    app = App(client_key=lambda request: request.client.host)
+    app.connect(lambda client, clients: client.key)
+    with app.test_client() as client:
+        assert client.get("/connect", extensions={"client": ("2001:db8::7", 1)}).text == "2001:db8::7"
+        assert "2001:db8::7" in app.clients
+        assert "2001:db8::8" not in app.clients
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_whose_mark_is_dropped_hears_of_it_and_the_log_does_once_an_hour(
+    workers: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, gone = App(), []
+    app.connect(lambda client, clients: None)
+    app.disconnect(lambda client: gone.append((client.key, client.request)))
+    monkeypatch.setattr(MemoryTable.__init__, "__defaults__", (4,))
+    app.clients = Clients()
+    with app.test_client(workers=workers) as client:
+        for number in range(10):
+            client.get("/connect", extensions={"client": (f"10.0.0.{number}", 1)})
+        assert gone == [(f"10.0.0.{number}", None) for number in range(6)]
+        assert app.report()["dropped_clients"] == 6
+        assert [line for line in caplog.messages if "too many clients" in line] == [
+            line for line in caplog.messages if "so far: 1." in line
+        ]
+        gone.clear()
+        caplog.clear()
+        client.advance(3601)
+        client.get("/connect", extensions={"client": ("10.0.0.99", 1)})
+        assert len([line for line in caplog.messages if "so far: 7." in line]) == 1
+    assert [key for key, _ in gone] == [f"10.0.0.{number}" for number in (6, 7, 8, 9, 99)]

@@ -77,10 +77,11 @@ class SharedTable:
         if hasattr(self, "_locks"):
             self.close()
 
-    def change(self, key: bytes, change: Callable[[bytes | None], bytes | None]) -> None:
+    def change(self, key: bytes, change: Callable[[bytes | None], bytes | None]) -> bytes | None:
         """Replace a record by what ``change`` makes of it. None stands for no record, on both sides.
 
         Nobody else sees or changes the record meanwhile. What ``change`` raises passes through; nothing is changed.
+        Gives another record, where one has been dropped since the group was full.
         """
         digest, group = self._place(key)
         start = group * self._group_size
@@ -91,9 +92,12 @@ class SharedTable:
                 record = self._find(memory, digest)
                 payload = change(None if record is None else record.payload)
                 if payload is not None:
-                    self._write(start, digest, payload, record or self._spare(memory))
-                elif record is not None:
+                    place = record or self._spare(memory)
+                    self._write(start, digest, payload, place)
+                    return None if place.key in (digest, _FREE) else place.payload
+                if record is not None:
                     self._write(start, _FREE, bytes(len(record.payload)), record)
+                return None
             finally:
                 lockf(self._locks, LOCK_UN, 1, group)
 
