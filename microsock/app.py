@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Never, Protocol, Self, TypeVar
 
 from .errors import HTTPError, SetupError
 from .jobs import Job, checked_job
@@ -18,7 +18,8 @@ from .registry import Registry
 from .request import Request
 from .response import Pending, Response, completed, redirect, to_response
 from .routing import Kind, Match
-from .settings import checked
+from .settings import SETTINGS, checked
+from .signatures import check_parentheses
 from .startup import uncollected
 from .topics import InitialValues
 from .websocket import WebSocket, check_close, checked_topic
@@ -72,8 +73,9 @@ class App(Registry):
     handler or rule raises a ``SetupError`` there.
     """
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *_wrong: Never, **settings: object) -> None:
         super().__init__()
+        _check_words(_wrong, settings)
         self.settings_given = {name: checked(name, value) for name, value in settings.items()}
         self.jobs: list[Job] = []
         self._sites: list[Attached] = []
@@ -142,6 +144,7 @@ class App(Registry):
             seconds: over 0.
             each_worker: in every worker, not in one of all.
         """
+        check_parentheses("every", seconds)
 
         def register(function: Function) -> Function:
             job = checked_job("every", function, seconds, each_worker)
@@ -332,8 +335,27 @@ class App(Registry):
         """Call the ``on_stop`` functions, each of them; exceptions are logged."""
         self._hooks.stop_all()
 
+    if not TYPE_CHECKING:  # or every misspelt name would be taken for one that it gives
+
+        def __getattr__(self, name: str) -> object:
+            from .mistakes import missing_attribute  # for a mistake, or for whoever asks by hasattr
+
+            raise missing_attribute(self, name)
+
     def __repr__(self) -> str:
         return f"<App with {len(self.router.routes)} routes, {len(self.router.websockets)} websockets>"
+
+
+def _check_words(wrong: tuple[object, ...], settings: dict[str, object]) -> None:
+    if wrong:
+        from .mistakes import positional_setting  # for a mistake only, which ends the start
+
+        raise positional_setting(wrong)
+    for name in settings.keys() - SETTINGS.keys():
+        from .mistakes import setting_elsewhere  # as above
+
+        if error := setting_elsewhere(name, settings[name]):
+            raise error
 
 
 class Topic:

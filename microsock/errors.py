@@ -173,6 +173,10 @@ class HTTPError(MicrosockError):
         type: str | None = None,  # noqa: A002 - the field's own word, and what handlers read back
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
+        if not isinstance(status, int) or isinstance(status, bool):
+            raise SetupError(
+                f"abort({status!r:.60}): a status comes first, then the message; write abort(400, {status!r:.60})"
+            )
         if not 400 <= status <= 599:
             raise ValueError(f"an HTTPError has a status from 400 to 599, not {status!r}")
         self.status = status

@@ -15,7 +15,7 @@ from .rates import Rate
 from .request import Request
 from .routing import Route, Router
 from .rules import RuleLike
-from .signatures import check_call, handler_name, is_generator
+from .signatures import check_call, check_parentheses, handler_name, is_generator
 
 if TYPE_CHECKING:
     from .limits import Limit
@@ -71,6 +71,7 @@ class Guards:
 
         Raises ``SetupError`` for what is no rate, and where it stands above the route.
         """
+        check_parentheses("limit", rate)
         from .limits import checked_limit
 
         limit = checked_limit(rate, key)

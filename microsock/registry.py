@@ -6,7 +6,7 @@ Everything is checked as it comes, so that a mistake shows at the line that make
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Concatenate, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Never, TypeAlias, TypeVar, overload
 
 from .errors import HTTPError
 from .eventstream import Event, EventStream
@@ -17,7 +17,7 @@ from .request import Request
 from .response import Pending, Response
 from .routing import Route
 from .rules import RuleLike
-from .signatures import check_call
+from .signatures import MISSING, check_call, check_given, check_parentheses
 from .waits import Wait
 
 if TYPE_CHECKING:
@@ -58,52 +58,52 @@ class Registry(Guards):
     # Routes. Each decorator gives the handler back as it was.
 
     def get(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer GET, and HEAD with it."""
-        return self.route(rule, ("GET",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("get", rule, ("GET",), max_body_size, blocking, _wrong)
 
     def post(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer POST."""
-        return self.route(rule, ("POST",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("post", rule, ("POST",), max_body_size, blocking, _wrong)
 
     def put(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer PUT."""
-        return self.route(rule, ("PUT",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("put", rule, ("PUT",), max_body_size, blocking, _wrong)
 
     def patch(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer PATCH."""
-        return self.route(rule, ("PATCH",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("patch", rule, ("PATCH",), max_body_size, blocking, _wrong)
 
     def delete(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer DELETE."""
-        return self.route(rule, ("DELETE",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("delete", rule, ("DELETE",), max_body_size, blocking, _wrong)
 
     def head(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer HEAD by itself, not by GET."""
-        return self.route(rule, ("HEAD",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("head", rule, ("HEAD",), max_body_size, blocking, _wrong)
 
     def options(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer OPTIONS by itself, not by the list of methods."""
-        return self.route(rule, ("OPTIONS",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("options", rule, ("OPTIONS",), max_body_size, blocking, _wrong)
 
     def trace(
-        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False
+        self, rule: RuleLike, *, max_body_size: int | None = None, blocking: bool = False, **_wrong: Never
     ) -> Callable[[Handler], Handler]:
         """Answer TRACE."""
-        return self.route(rule, ("TRACE",), max_body_size=max_body_size, blocking=blocking)
+        return self._route("trace", rule, ("TRACE",), max_body_size, blocking, _wrong)
 
     def route(
         self,
@@ -112,6 +112,7 @@ class Registry(Guards):
         *,
         max_body_size: int | None = None,
         blocking: bool = False,
+        **_wrong: Never,
     ) -> Callable[[Handler], Handler]:
         """Answer several methods: ``["GET", "POST"]`` or ``"GET|POST"``, ``"*"`` for any.
 
@@ -122,6 +123,18 @@ class Registry(Guards):
             blocking: call the handler in the thread pool, so that others are served while it is slow; 503 where too
                 many calls wait. Hooks stay on the loop, and a generator function is refused.
         """
+        return self._route("route", rule, methods, max_body_size, blocking, _wrong)
+
+    def _route(
+        self,
+        verb: str,
+        rule: RuleLike,
+        methods: Iterable[str] | str,
+        max_body_size: int | None,
+        blocking: bool,
+        wrong: Mapping[str, object],
+    ) -> Callable[[Handler], Handler]:
+        _check_words(verb, rule, wrong, _ROUTE_KEYWORDS)
 
         def register(handler: Handler) -> Handler:
             self.add_route(rule, handler, methods, max_body_size=max_body_size, blocking=blocking)
@@ -137,8 +150,10 @@ class Registry(Guards):
         *,
         max_body_size: int | None = None,
         blocking: bool = False,
+        **_wrong: Never,
     ) -> None:
         """``route`` as a call. Raises ``BadRule`` or ``DuplicateRoute``."""
+        _check_words("add_route", rule, _wrong, _ROUTE_KEYWORDS)
         self._add(Route(rule, handler, methods, max_body_size, blocking))
 
     def ping(self, path: str = "/ping") -> None:
@@ -156,6 +171,7 @@ class Registry(Guards):
         max_message_size: int | None = None,
         compression: bool | None = None,
         blocking: bool = False,
+        **_wrong: Never,
     ) -> WebSocketDecorator:
         """Serve WebSockets: by a function, called for each message, or a generator function, run for each connection.
 
@@ -177,6 +193,7 @@ class Registry(Guards):
             "compression": compression,
             "blocking": blocking,
         }
+        _check_words("websocket", rule, _wrong, options)
         return WebSocketDecorator(rule, self._add_websocket, options)
 
     # Hooks.
@@ -206,26 +223,42 @@ class Registry(Guards):
 
         return register
 
-    def on_response(self, hook: ResponseHook) -> ResponseHook:
+    def on_response(self, hook: ResponseHook = MISSING) -> ResponseHook:
         """Show every response, errors too, to ``hook(request, response)``, once; what it returns takes its place.
 
         A body takes the body's place; a Response or tuple the whole one's.
         """
+        check_given(hook, "app.on_response")
         check_call(hook, ("request", "response"), (), "@app.on_response")
         self._hooks.response.append(hook)
         return hook
 
-    def on_start(self, function: Function) -> Function:
+    def on_start(self, function: Function = MISSING) -> Function:
         """Call a function, without arguments, before a worker serves. What it raises stops the worker."""
+        check_given(function, "app.on_start")
         check_call(function, (), (), "@app.on_start")
         self._hooks.start.append(function)
         return function
 
-    def on_stop(self, function: Function) -> Function:
+    def on_stop(self, function: Function = MISSING) -> Function:
         """Call a function, without arguments, when a worker has stopped serving."""
+        check_given(function, "app.on_stop")
         check_call(function, (), (), "@app.on_stop")
         self._hooks.stop.append(function)
         return function
+
+
+# What a route takes beside its rule.
+_ROUTE_KEYWORDS = ("methods", "max_body_size", "blocking")
+
+
+def _check_words(verb: str, rule: object, wrong: Mapping[str, object], known: Iterable[str]) -> None:
+    # What the decorator was given, before its function comes.
+    if wrong:
+        from .mistakes import unknown_keyword  # for a mistake only, which ends the start
+
+        raise unknown_keyword(verb, wrong, known)
+    check_parentheses(verb, rule)
 
 
 def _pong(request: Request) -> Response:

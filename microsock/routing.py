@@ -119,7 +119,9 @@ class Route:
         return f"<Route {'|'.join(self.methods)} {self.rule.text} {self.name}>"
 
 
-def _checked_methods(methods: Iterable[str] | str) -> tuple[str, ...]:
+def _checked_methods(methods: Any) -> tuple[str, ...]:
+    if isinstance(methods, bytes) or not isinstance(methods, Iterable):
+        raise SetupError(f"methods is {methods!r:.60}; expected a list like ['GET', 'POST'], 'GET|POST' or '*' for any")
     given = methods.split("|") if isinstance(methods, str) else list(methods)
     for method in given:
         if not isinstance(method, str) or not is_token(method.strip()):

@@ -12,12 +12,26 @@ from typing import TYPE_CHECKING, Any, TypeGuard, get_type_hints
 
 from .errors import BadRule, SetupError
 
-__all__ = ["check_call", "checked_blocking", "handler_name", "has_own_yield", "is_generator", "parameter_type"]
+__all__ = [
+    "MISSING",
+    "check_call",
+    "check_given",
+    "check_parentheses",
+    "checked_blocking",
+    "handler_name",
+    "has_own_yield",
+    "is_generator",
+    "parameter_type",
+    "takes",
+]
 
 if TYPE_CHECKING:
     import inspect
 
 AnyCallable = Callable[..., Any]
+
+MISSING: Any = object()
+"""The default of a decorator's function, which is not there where the decorator is called: ``@app.on_start()``."""
 
 # `inspect` takes as long to load as all of this package's own app half. So a plain function is judged by its code, and
 # `inspect` is loaded for the others and to say what is wrong. Its CO_GENERATOR, and what makes a function no plain one:
@@ -58,6 +72,31 @@ def check_call(handler: AnyCallable, positional: tuple[str, ...], keywords: Iter
     except TypeError:
         given = ", ".join((*positional, *keywords))
         raise BadRule(f"handler {name!r} takes {_bare(signature)}, but {caller} calls it with ({given})") from None
+
+
+def takes(handler: AnyCallable, positional: tuple[str, ...], keywords: Iterable[str]) -> bool:
+    """Whether ``handler(*positional, **keywords)`` can be called."""
+    try:
+        check_call(handler, positional, keywords, "")
+    except BadRule:
+        return False
+    return True
+
+
+def check_parentheses(verb: str, argument: object) -> None:
+    """Raise ``SetupError`` where a decorator's first argument is the function that it stands above: ``@app.get``."""
+    if callable(argument):
+        from .mistakes import bare_decorator  # for a mistake only, which ends the start
+
+        raise bare_decorator(verb, handler_name(argument))
+
+
+def check_given(function: object, decorator: str) -> None:
+    """Raise ``SetupError`` where a decorator that takes none has parentheses."""
+    if function is MISSING:
+        from .mistakes import called_decorator  # for a mistake only, which ends the start
+
+        raise called_decorator(decorator)
 
 
 def is_generator(handler: AnyCallable) -> bool:

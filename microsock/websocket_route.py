@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from .errors import SetupError
+from .errors import BadRule, SetupError
 from .headers import HeaderSource, MutableHeaders, is_token
 from .messages import ANY, Sendable, expected_message
 from .request import Request
 from .rules import RuleLike, compile_rule
 from .settings import checked
-from .signatures import check_call, checked_blocking, handler_name, is_generator
+from .signatures import MISSING, check_call, check_given, checked_blocking, handler_name, is_generator, takes
 from .waits import Wait
 from .websocket import WebSocket
 
@@ -88,8 +88,7 @@ class WebSocketRoute(Generic[P]):
         self.name = handler_name(handler)
         self.handler = handler
         self.is_generator = is_generator(handler)
-        given = ("ws",) if self.is_generator else ("ws", "message")
-        check_call(handler, given, self.rule.names, f"WebSocket rule {self.rule.text!r}")
+        self._check_shape()
         expected = ANY if self.is_generator else expected_message(handler)
         self.expects = expected.kind
         self.read = expected.read
@@ -105,28 +104,32 @@ class WebSocketRoute(Generic[P]):
         """Call the handler itself."""
         return self.handler(ws, *args, **params)
 
-    def on_upgrade(self, hook: Callable[Concatenate[Request, P], U]) -> Callable[Concatenate[Request, P], U]:
+    def on_upgrade(self, hook: Callable[Concatenate[Request, P], U] = MISSING) -> Callable[Concatenate[Request, P], U]:
         """Call a function before the connection becomes a WebSocket: ``(request, **params)``; it may ``abort``.
 
         What it returns, a mapping or ``(name, value)`` pairs, goes onto the 101 as header lines, cookies for example.
         """
+        check_given(hook, f"{self.name}.on_upgrade")
         self._set("upgrade", hook, ("request",), self.rule.names)
         return hook
 
-    def on_open(self, hook: Callable[Concatenate[WebSocket, P], R]) -> Callable[Concatenate[WebSocket, P], R]:
+    def on_open(self, hook: Callable[Concatenate[WebSocket, P], R] = MISSING) -> Callable[Concatenate[WebSocket, P], R]:
         """Call a function when a WebSocket is open, before its first message: ``(ws, **params)``."""
+        check_given(hook, f"{self.name}.on_open")
         self._set("open", hook, ("ws",), self.rule.names)
         return hook
 
-    def on_close(self, hook: Callable[[WebSocket, int, str], R]) -> Callable[[WebSocket, int, str], R]:
+    def on_close(self, hook: Callable[[WebSocket, int, str], R] = MISSING) -> Callable[[WebSocket, int, str], R]:
         """Call a function when a WebSocket has closed: ``(ws, code, reason)``; path parameters are in ``ws.params``."""
+        check_given(hook, f"{self.name}.on_close")
         self._set("close", hook, ("ws", "code", "reason"))
         return hook
 
     def on_error(
-        self, hook: Callable[[WebSocket, Exception], bool | None]
+        self, hook: Callable[[WebSocket, Exception], bool | None] = MISSING
     ) -> Callable[[WebSocket, Exception], bool | None]:
         """Call a function when the handler raised: ``(ws, error)``; if it returns True the WebSocket stays open."""
+        check_given(hook, f"{self.name}.on_error")
         self._set("error", hook, ("ws", "error"))
         return hook
 
@@ -142,6 +145,19 @@ class WebSocketRoute(Generic[P]):
                 "or (name, value) pairs"
             )
         return [_upgrade_line(name, text) for name, text in MutableHeaders(value).items()]
+
+    def _check_shape(self) -> None:
+        caller, names = f"WebSocket rule {self.rule.text!r}", self.rule.names
+        shapes: tuple[tuple[str, ...], ...] = (("ws",), ("ws", "message"))
+        given, other = shapes if self.is_generator else reversed(shapes)
+        try:
+            check_call(self.handler, given, names, caller)
+        except BadRule as misfit:
+            if not takes(self.handler, other, names):
+                raise
+            from .mistakes import two_shapes  # for a mistake only, which ends the start
+
+            raise two_shapes(misfit, self.name, self.rule.text, names, self.is_generator) from None
 
     def _set(self, event: str, hook: AnyCallable, positional: tuple[str, ...], names: tuple[str, ...] = ()) -> None:
         check_call(hook, positional, names, f"on_{event} of WebSocket rule {self.rule.text!r}")
@@ -189,7 +205,7 @@ def _upgrade_line(name: str, value: str) -> tuple[bytes, bytes]:
 
 
 def _several(option: str, values: Iterable[str]) -> Iterable[str]:
-    if isinstance(values, str):
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
         raise SetupError(f"{option} is {values!r}; expected a list or tuple of str, such as [{values!r}]")
     return values
 

@@ -48,6 +48,7 @@ FLOORS = [
         "origin",
         "eventstream",
         "jobs",
+        "mistakes",
         "envelope",
         "limits",
         "clients",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import microsock
-from microsock import App, Event, EventStream, Request, Response, Waiting, WebSocket, blocking, sleep
+from microsock import App, Event, EventStream, Request, Response, Waiting, WebSocket, abort, blocking, sleep
 
 app = App()
 
@@ -141,3 +141,10 @@ app.after(1, chat)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentTy
 app.publish("topic", "data", retain="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 EventStream(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 Event(b"bytes", id=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.errorhandler(404)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+App("shop")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.route("/", method="POST")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.get("/", methods=["POST"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.get(number)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+app.every(bare)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+abort("no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
