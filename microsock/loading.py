@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from .app import App
 from .errors import AppNotFound, SetupError
+from .failures import error_text, reraise_if_fatal
 from .import_path import hidden_by_libraries, put_first
 from .importing import importing_app, serves_app
 
@@ -98,7 +99,8 @@ def _root_of(path: Path) -> Path:
 def _import_module(name: str, folder: Path) -> ModuleType:
     try:
         return importlib.import_module(name)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        reraise_if_fatal(error)
         own = _own_frames(error)
         if own is None and isinstance(error, (ModuleNotFoundError, TypeError, ValueError)):
             _no_module(name, folder)
@@ -153,7 +155,7 @@ def _file_of(own: TracebackType | None, error: BaseException) -> str | None:
 
 
 def _raise_failed(doing: str, error: BaseException, hint: str = "") -> NoReturn:
-    raise AppNotFound(f"{doing}: {type(error).__name__}: {error}{hint}") from error
+    raise AppNotFound(f"{doing}: {error_text(error)}{hint}") from error
 
 
 # Looking up.
@@ -189,7 +191,8 @@ def _made(factory: object, target: str, place: str) -> App:
         raise AppNotFound(f'"{target}" is {_described(factory)}; with --factory a function is expected')
     try:
         made = factory()
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        reraise_if_fatal(error)
         _raise_failed(f'while calling "{target}"', error)
     if not isinstance(made, App):
         raise AppNotFound(f'"{target}" returned {_described(made)}; expected an App')

@@ -145,6 +145,7 @@ def test_a_factory_that_makes_no_app_is_refused(site: Path) -> None:
         ("import requestz", "ModuleNotFoundError: No module named 'requestz'"),
         ("1/0", "ZeroDivisionError: division by zero"),
         ("import sys\nsys.exit(3)", "SystemExit: 3"),
+        ("import asyncio\nraise asyncio.CancelledError('no')", "CancelledError: no"),
         ("from microsock import App\nApp(grase=1)", "BadSetting: unknown setting 'grase'; did you mean 'grace'?"),
         ("import site_helper", "TypeError: no"),
         ("def (:", "SyntaxError: invalid syntax (bad.py, line 1)"),
