@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from .topics import MAX_TOPIC_BYTES
+
 __all__ = ["MAX_FOLLOWERS", "FollowerCounts", "is_count"]
 
 MAX_FOLLOWERS = 1 << 28
@@ -29,7 +31,7 @@ class FollowerCounts:
     """By source: a worker's number, or another host's name.
 
     Attributes:
-        refused: counts that were not taken: out of range, or of topics for which there was no room.
+        refused: counts that were not taken: out of range, of a topic that is too long, or without room.
     """
 
     def __init__(self) -> None:
@@ -76,8 +78,9 @@ class FollowerCounts:
 
     def _put(self, counts: dict[str, int], topic: str, count: int) -> bool:
         total = self._totals.get(topic, 0)
-        size = 0 if total else len(topic.encode(errors="surrogatepass")) + _COUNT_BYTES
-        if not is_count(count) or (count and self._bytes + size > _MAX_BYTES):
+        length = len(topic.encode(errors="surrogatepass"))
+        size = 0 if total else length + _COUNT_BYTES
+        if not is_count(count) or length > MAX_TOPIC_BYTES or (count and self._bytes + size > _MAX_BYTES):
             self.refused += 1
             return False
         after = total + count - counts.get(topic, 0)
@@ -91,5 +94,5 @@ class FollowerCounts:
             self._bytes += size
         elif total:
             del self._totals[topic]
-            self._bytes -= len(topic.encode(errors="surrogatepass")) + _COUNT_BYTES
+            self._bytes -= length + _COUNT_BYTES
         return True

@@ -170,6 +170,11 @@ class Relay:
         """How many follow each topic in the workers of this host."""
         return self._counts.of_workers()
 
+    @property
+    def refused_counts(self) -> int:
+        """How many counts were none, or found no room."""
+        return self._counts.refused
+
     def elsewhere(self, host: str, counts: Mapping[str, int]) -> None:
         """All that another host has now, in place of what it said before; empty when it is gone."""
         self._replace(host, counts)

@@ -150,9 +150,9 @@ class Channel:
             try:
                 self._received(message)
             except ValueError as error:
-                self._errors.error("a message from %s is not understood: %s", self._peer, printable(str(error)))
+                self._errors.log("a message from %s is not understood: %s", self._peer, printable(str(error)))
             except Exception:
-                self._errors.error("unexpected error in a message from %s", self._peer, traceback=True)
+                self._errors.log("unexpected error in a message from %s", self._peer, traceback=True)
         del buffer[:start]
 
     def _flush(self) -> None:

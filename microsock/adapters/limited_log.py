@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from ..log import logger
@@ -16,26 +17,28 @@ _SECONDS = 10.0
 
 
 class LimitedLog:
-    """Logs the first error at once, and those of the next ten seconds as one line with their number.
+    """Logs the first at once, and those of the next ten seconds as one line with their number.
 
     Args:
         loop: whose clock it goes by.
-        about: what these errors are, for that line: "messages of worker 3 that are not understood".
+        about: what they are, for that line: "messages of worker 3 that were passed over".
+        level: of all of its lines.
     """
 
-    def __init__(self, loop: Loop, about: str) -> None:
+    def __init__(self, loop: Loop, about: str, level: int = logging.ERROR) -> None:
         self._loop = loop
         self._about = about
+        self._level = level
         self._held_back = 0
         self._timer: Timer | None = None
 
-    def error(self, message: str, *args: object, traceback: bool = False) -> None:
-        """Log it as ``logger.error`` does; with ``traceback`` within an ``except``."""
+    def log(self, message: str, *args: object, count: int = 1, traceback: bool = False) -> None:
+        """Log one, or ``count`` of them that have come together; with ``traceback`` within an ``except``."""
         if self._timer is not None:
-            self._held_back += 1
+            self._held_back += count
             return
         self._timer = self._loop.timers.call_at(self._loop.timers.now() + _SECONDS, self._tell)
-        logger.error(message, *args, exc_info=traceback or None)
+        logger.log(self._level, message, *args, exc_info=traceback or None)
 
     def close(self) -> None:
         """Tell at once of what has not been told yet."""
@@ -43,7 +46,7 @@ class LimitedLog:
             self._timer.cancel()
             self._timer = None
         if self._held_back:
-            logger.error("%s: %d more in the last %g s", self._about, self._held_back, _SECONDS)
+            logger.log(self._level, "%s: %d more in the last %g s", self._about, self._held_back, _SECONDS)
             self._held_back = 0
 
     def _tell(self) -> None:

@@ -11,8 +11,11 @@ its owner it speaks over a stream socket, in frames as ``adapters.channel`` has 
     t  retained  message                  to the owner, at the beginning: a topic's value
     l  lead      0 or 1                   to the owner: whether this host runs what one of all hosts runs
     g  gap       count                    to the owner: messages of other hosts that did not arrive
+    x  refused   why                      to the owner: what another host says of itself is not understood
 
-Messages are bytes that nobody here looks into but to see whether they are retained; nothing is ever unpickled.
+Whoever can write to Redis can say anything there. What comes from it is checked here for its form and its length, and
+its content by the owner. Messages are bytes that nobody here looks into but to see whether they are retained; nothing
+is ever unpickled.
 """
 
 from __future__ import annotations
@@ -21,19 +24,26 @@ import json
 import select
 import socket
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from .. import envelope
 from .channel import framed
 from .redis_client import RedisPlace, connect, why
+from .untrusted import read_object
 
 if TYPE_CHECKING:
     from redis import Redis
     from redis.client import PubSub
 
-__all__ = ["Bridge"]
+__all__ = ["LONGEST_HOST", "LONGEST_WORD", "Bridge"]
 
+LONGEST_HOST = 64
+LONGEST_WORD = 4 << 20
+"""What a host's name may have, and what it says of itself, in bytes of JSON."""
+_MOST_HOSTS = 1000
+_LONGEST_REASON = 500
 _TIMEOUT_SECONDS = 2.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _BEAT_SECONDS = 1.0
@@ -43,27 +53,42 @@ _LEASE_MILLISECONDS = 10_000
 # What Redis keeps of retained values: so many topics, none of them longer than this.
 _MAX_RETAINED, _MAX_RETAINED_BYTES = 4096, 64 << 10
 _READ_BYTES = 256 << 10
+_LONGEST_FRAME = 16 << 20
+# A connection that has stood for so long was a good one; the next may come at once.
+_STEADY_SECONDS = 5.0
+_MOST_DIGITS = 19
 
+# A key of ours that holds something else, or a number at its end, is made anew: else nothing would go out any more.
+# Numbers of over 14 digits would be written with an exponent.
 _PUBLISH = """
-local number = redis.call('INCR', KEYS[1])
-redis.call('PUBLISH', KEYS[2], number .. ':' .. ARGV[1])
+local number = redis.pcall('INCR', KEYS[1])
+if type(number) == 'table' then
+  redis.call('DEL', KEYS[1])
+  number = redis.call('INCR', KEYS[1])
+end
+redis.call('PUBLISH', KEYS[2], string.format('%.0f', number) .. ':' .. ARGV[1])
 if ARGV[2] ~= '' then
-  if redis.call('HSET', KEYS[3], ARGV[2], ARGV[3]) == 1 and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[4]) then
+  local new = redis.pcall('HSET', KEYS[3], ARGV[2], ARGV[3])
+  if type(new) == 'table' then
+    redis.call('DEL', KEYS[3])
+    new = redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
+  end
+  if new == 1 and redis.call('HLEN', KEYS[3]) > tonumber(ARGV[4]) then
     redis.call('HDEL', KEYS[3], redis.call('HRANDFIELD', KEYS[3]))
   end
 end
 return number
 """
 _LEASE = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then
+local holder = redis.pcall('GET', KEYS[1])
+if type(holder) == 'string' and holder ~= ARGV[1] then
   return 0
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
 _RELEASE = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then
   redis.call('DEL', KEYS[1])
 end
 """
@@ -87,7 +112,7 @@ class Bridge:
         self._number: int | None = None
         self._leads: bool | None = None
         self._hosts: dict[str, float] = {}
-        self._heard = 0.0
+        self._heard = self._began = 0.0
 
     def run(self, owner: socket.socket) -> None:
         """Carry until the owner closes its end."""
@@ -102,7 +127,8 @@ class Bridge:
                         self._say_goodbye(client)
                         return
                     except Exception as error:
-                        pause = _FIRST_PAUSE if self._heard else min(_LONGEST_PAUSE, pause * 2)
+                        steady = self._heard and time.monotonic() - self._began > _STEADY_SECONDS
+                        pause = _FIRST_PAUSE if steady else min(_LONGEST_PAUSE, pause * 2)
                         self._tell(b"d", why(error).encode())
                 self._pause(pause)
         except (EOFError, OSError):
@@ -139,13 +165,21 @@ class Bridge:
         for _ in range(2):
             if pubsub.get_message(timeout=_TIMEOUT_SECONDS) is None:
                 raise TimeoutError("no answer to SUBSCRIBE")
-        self._heard = time.monotonic()
+        self._heard = self._began = time.monotonic()
         self._told_counts = self._leads = None
-        retained: dict[bytes, bytes] = client.hgetall(self._names["retained"])  # type: ignore[assignment]
-        for message in retained.values():
-            self._tell(b"t", message)
+        self._tell_retained(client)
         self._tell(b"u")
         client.publish(self._names["hosts"], json.dumps({"host": self._birth, "asks": True}))
+
+    def _tell_retained(self, client: Redis) -> None:
+        name = self._names["retained"]
+        if client.type(name) != b"hash":
+            return  # there is none, or somebody else's; the next retained value makes it anew
+        # A piece at a time: somebody else may have made it larger than we would.
+        pieces: Iterator[tuple[bytes, bytes]] = client.hscan_iter(name, count=100)
+        for _, message in islice(pieces, _MAX_RETAINED):
+            if isinstance(message, bytes) and len(message) <= _MAX_RETAINED_BYTES:
+                self._tell(b"t", message)
 
     def _say_goodbye(self, client: Redis) -> None:
         try:
@@ -167,7 +201,10 @@ class Bridge:
         self._incoming += data
         found, start, buffer = [], 0, self._incoming
         while len(buffer) - start >= 4:
-            end = start + 4 + int.from_bytes(buffer[start : start + 4], "big")
+            size = int.from_bytes(buffer[start : start + 4], "big")
+            if size > _LONGEST_FRAME:
+                raise EOFError
+            end = start + 4 + size
             if len(buffer) < end:
                 break
             frame = bytes(buffer[start + 4 : end])
@@ -201,16 +238,21 @@ class Bridge:
             if found["type"] != "message":
                 continue
             if found["channel"].endswith(b":hosts"):
-                with suppress(ValueError, RecursionError):
-                    self._host_said(json.loads(found["data"]))
+                try:
+                    self._host_said(found["data"])
+                except ValueError as error:
+                    self._tell(b"x", str(error).encode(errors="replace")[:_LONGEST_REASON])
             else:
                 self._published(found["data"])
 
     def _published(self, data: bytes) -> None:
         try:
             number, origin, own, message = data.split(b":", 3)
-            place, mine = int(number), origin.decode() == self._birth
+            place, mine = _place(number), origin.decode() == self._birth
             own = bytes.fromhex(own.decode()) if mine else bytes(8)
+            envelope.checked_size(message)
+            if len(own) != len(bytes(8)):
+                raise ValueError("a number of another length")
         except ValueError:  # somebody else's, and no reason to connect anew
             self._tell(b"g", b"1")
             return
@@ -224,7 +266,10 @@ class Bridge:
     def _beat(self, client: Redis, now: float) -> None:
         if now - self._heard > _SILENCE_SECONDS:
             raise TimeoutError("the subscription is silent")
-        leads = bool(client.eval(_LEASE, 1, self._names["leader"], self._birth, _LEASE_MILLISECONDS))
+        answer = client.eval(_LEASE, 1, self._names["leader"], self._birth, _LEASE_MILLISECONDS)
+        if answer not in (0, 1) or not isinstance(answer, int):
+            raise ValueError(f"the answer {answer!r:.60} is not that of the script")
+        leads = bool(answer)
         if leads != self._leads:
             self._leads = leads
             self._tell(b"l", b"1" if leads else b"0")
@@ -240,13 +285,19 @@ class Bridge:
         self._told_counts = self._counts
         return True
 
-    def _host_said(self, word: Any) -> None:
-        if not isinstance(word, dict) or not isinstance(host := word.get("host"), str) or host == self._birth:
+    def _host_said(self, data: bytes) -> None:
+        word = read_object(data, LONGEST_WORD)
+        host = word.get("host")
+        if not isinstance(host, str) or not 0 < len(host) <= LONGEST_HOST:
+            raise ValueError(f"no host says {data!r:.60}")
+        if host == self._birth:
             return
+        if host not in self._hosts and len(self._hosts) >= _MOST_HOSTS:
+            raise ValueError(f"more than {_MOST_HOSTS} hosts")
         if word.get("asks") or host not in self._hosts:
             self._told_counts = None  # the next beat says it
         self._hosts[host] = time.monotonic()
-        if isinstance(word.get("counts"), dict):
+        if "counts" in word:
             self._tell(b"c", json.dumps({"host": host, "counts": word["counts"]}).encode())
         if word.get("ends"):
             self._forget(host)
@@ -260,6 +311,12 @@ class Bridge:
             self._owner.sendall(framed(kind + body))
         except OSError as error:
             raise EOFError from error
+
+
+def _place(number: bytes) -> int:
+    if not number.isdigit() or len(number) > _MOST_DIGITS:
+        raise ValueError(f"no number: {number!r:.60}")
+    return int(number)
 
 
 def _retained_topic(message: bytes) -> bytes | None:

@@ -6,7 +6,9 @@ a message reaches the host it is published on, and that is counted and logged.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import secrets
 import socket
 import threading
@@ -19,8 +21,10 @@ from ..log import logger
 from ..relay import Relay
 from ..worker_bus import WorkerBus
 from .channel import Channel
-from .redis_bridge import Bridge
+from .limited_log import LimitedLog
+from .redis_bridge import LONGEST_HOST, LONGEST_WORD, Bridge
 from .redis_client import RedisPlace
+from .untrusted import printable, read_object, text_in
 
 if TYPE_CHECKING:
     from ..server.loop import Loop
@@ -33,6 +37,11 @@ _RESTART_SECONDS = 1.0
 _LAST_SECONDS = 0.5
 # Most bytes that may be on their way to Redis and back.
 _MOST_ON_THE_WAY = 16 << 20
+# A character of three bytes takes six where JSON is ASCII, as the bridge writes it.
+_LONGEST_WORD = 3 * LONGEST_WORD
+# Other hosts whose counts are kept; and what a count of missed messages may add.
+_MOST_HOSTS = 1000
+_MOST_MISSED = 1 << 63
 
 Start = Callable[[socket.socket, RedisPlace, str, Callable[[], None]], object]
 
@@ -66,9 +75,11 @@ class RedisLink:
         self._here_only_before = self._missed_told = 0
         self._on_the_way: dict[int, bytes] = {}
         self._bytes_on_the_way = 0
-        self._sent = 0
+        self._sent = self._refused_told = 0
         self._told: dict[str, int] = {}
         self._hosts: set[str] = set()
+        self._gaps = LimitedLog(loop, f"{place}: messages of other machines that did not arrive here", logging.WARNING)
+        self._errors = LimitedLog(loop, f"{place}: what was not understood")
         self._hears: dict[bytes, Callable[[bytes], None]] = {
             b"u": self._is_up,
             b"d": self._is_down,
@@ -77,6 +88,7 @@ class RedisLink:
             b"c": self._counted,
             b"l": self._leads,
             b"g": self._gap,
+            b"x": self._refused,
         }
         relay.outward = self._outward
         relay.lead(False)  # until the others are heard
@@ -86,6 +98,8 @@ class RedisLink:
     def close(self) -> None:
         """Take leave of the other hosts."""
         self._closed = True
+        self._errors.close()
+        self._gaps.close()
         self._relay.outward = None
         self._channel.close()
 
@@ -95,7 +109,8 @@ class RedisLink:
 
     def _begin(self) -> Channel:
         mine, bridges = socket.socketpair()
-        channel = Channel(mine, self._loop, received=self._received, closed=self._bridge_ended)
+        peer = f"what speaks to {self._place}"
+        channel = Channel(mine, self._loop, received=self._received, closed=self._bridge_ended, peer=peer)
         self._start(bridges, self._place, self._host, channel.forget)
         return channel
 
@@ -134,7 +149,10 @@ class RedisLink:
     def _tell_counts(self) -> None:
         if self._closed:
             return
-        counts = self._relay.counts_here()
+        if refused := self._relay.refused_counts - self._refused_told:
+            self._refused_told += refused
+            self._errors.log("%s: %d counts of followers were refused", self._place, refused, count=refused)
+        counts = _fitting(self._relay.counts_here())
         if counts != self._told and self._channel.send(b"c" + json.dumps(counts).encode()):
             self._told = counts
         self._loop.timers.call_at(self._loop.timers.now() + _TELL_SECONDS, self._tell_counts)
@@ -142,7 +160,10 @@ class RedisLink:
     # From the bridge.
 
     def _received(self, frame: bytes) -> None:
-        self._hears[frame[:1]](frame[1:])
+        hear = self._hears.get(frame[:1])
+        if hear is None:
+            raise ValueError(f"no frame of a bridge: {frame!r:.60}")
+        hear(frame[1:])
 
     def _is_up(self, body: bytes) -> None:
         if self._away_since is not None:
@@ -158,7 +179,10 @@ class RedisLink:
         if self._away_since is None:
             self._away_since = self._loop.timers.now()
             self._here_only_before = self.here_only
-            logger.warning("%s is away (%s); what is published reaches this machine only", self._place, reason.decode())
+            logger.warning(
+                "%s is away (%s); what is published reaches this machine only",
+                self._place, printable(reason.decode(errors="replace"), 200),
+            )  # fmt: skip
         self.up = False
         waiting, self._on_the_way = self._on_the_way, {}
         self._bytes_on_the_way = 0
@@ -173,36 +197,66 @@ class RedisLink:
             self._relay.lead(True)
 
     def _came(self, body: bytes) -> None:
-        number, message = body[:8], body[8:]
-        if number != _ELSEWHERE:
-            own = self._on_the_way.pop(int.from_bytes(number, "big"), None)
-            if own is None:
-                return  # it was given up, and delivered here
+        number, message = int.from_bytes(body[:8], "big"), body[8:]
+        own = self._on_the_way.get(number)
+        if body[:8] != _ELSEWHERE and own is None:
+            return  # it was given up, and delivered here
+        # Whoever can write to Redis can speak in our name; it takes nothing out of what is on its way.
+        if own == message:
+            del self._on_the_way[number]
             self._bytes_on_the_way -= len(own)
         self._deliver(message)
 
     def _deliver(self, message: bytes) -> None:
         try:
-            self._relay.deliver(message)
+            if not self._relay.deliver(message):
+                raise ValueError("a text in it is no UTF-8")
         except ValueError as error:
-            logger.error("%s: a message is not understood: %s", self._place, error)
+            self._errors.log("%s: a message is not understood: %s", self._place, printable(str(error)))
 
     def _is_retained(self, message: bytes) -> None:
-        if not self._relay.has_retained(message):
-            self._came(_ELSEWHERE + message)
+        with contextlib.suppress(ValueError):  # told of when it is delivered
+            if self._relay.has_retained(message):
+                return
+        self._deliver(message)
 
     def _counted(self, body: bytes) -> None:
-        word = json.loads(body)
-        host, counts = str(word["host"]), {str(topic): int(count) for topic, count in word["counts"].items()}
-        self._relay.elsewhere(host, counts)
-        (self._hosts.add if counts else self._hosts.discard)(host)
+        word = read_object(body, _LONGEST_WORD)
+        host, said = text_in(word, "host"), word.get("counts")
+        if not isinstance(said, dict) or len(host) > LONGEST_HOST:
+            raise ValueError(f"no counts of a host: {body!r:.60}")
+        if said and host not in self._hosts and len(self._hosts) >= _MOST_HOSTS:
+            raise ValueError(f"counts of more than {_MOST_HOSTS} hosts")
+        self._relay.elsewhere(host, said)
+        (self._hosts.add if said else self._hosts.discard)(host)
 
     def _leads(self, body: bytes) -> None:
         self._relay.lead(body == b"1")
 
     def _gap(self, body: bytes) -> None:
-        self.missed += int(body)
-        logger.warning("%s: messages of other machines that did not arrive here: %d", self._place, int(body))
+        if not body.isdigit() or (count := int(body[:20])) > _MOST_MISSED:
+            raise ValueError(f"no number of missed messages: {body!r:.60}")
+        self.missed += count
+        self._gaps.log("%s: messages of other machines that did not arrive here: %d", self._place, count, count=count)
+
+    def _refused(self, reason: bytes) -> None:
+        text = printable(reason.decode(errors="replace"))
+        self._errors.log("%s: what another host says is not understood: %s", self._place, text)
+
+
+def _fitting(counts: dict[str, int]) -> dict[str, int]:
+    """As many counts as other hosts take in one word, those of the topics that most follow first."""
+    # A character is six bytes of JSON at most for each byte that it has in UTF-8.
+    room = LONGEST_WORD // 2
+    if sum(map(len, counts)) * 12 + len(counts) * 16 <= room:
+        return counts
+    kept: dict[str, int] = {}
+    for topic in sorted(counts, key=counts.__getitem__, reverse=True):
+        room -= len(json.dumps(topic)) + 16
+        if room < 0:
+            break
+        kept[topic] = counts[topic]
+    return kept
 
 
 class SoloRedisBus(WorkerBus):
@@ -212,6 +266,7 @@ class SoloRedisBus(WorkerBus):
         birth = secrets.token_hex(4)
         self._relay = Relay(birth, self._send_here)
         super().__init__(audience, self._say_to_relay, birth=birth)
+        self._errors = LimitedLog(loop, "messages to and from the bus that were passed over")
         self._bridge = BridgeThread()
         self.link = RedisLink(self._relay, loop, place, self._bridge.start)
         self._loop = loop
@@ -222,12 +277,18 @@ class SoloRedisBus(WorkerBus):
         self._bridge.close()
 
     def _say_to_relay(self, message: bytes) -> bool:
-        self._loop.call_soon(partial(self._relay.receive, 1, message))
+        self._loop.call_soon(partial(self._take, partial(self._relay.receive, 1), message))
         return True
 
     def _send_here(self, worker: int, message: bytes) -> bool:
-        self._loop.call_soon(partial(self.receive, message))
+        self._loop.call_soon(partial(self._take, self.receive, message))
         return True
+
+    def _take(self, receive: Callable[[bytes], None], message: bytes) -> None:
+        try:
+            receive(message)
+        except ValueError as error:
+            self._errors.log("a message to or from the bus is not understood: %s", printable(str(error)))
 
 
 class BridgeThread:

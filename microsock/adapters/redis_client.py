@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from ..errors import BadSetting, MissingExtra
+from .untrusted import printable
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -77,5 +78,5 @@ def connect(place: RedisPlace, timeout: float) -> Redis:
 
 
 def why(error: Exception) -> str:
-    """An error's reason in one line, without what redis-py may say of the URL."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:200]
+    """An error's reason in one line, without what redis-py may say of the URL. It may be Redis's own text."""
+    return printable(f"{type(error).__name__}: {error}".splitlines()[0], 200)

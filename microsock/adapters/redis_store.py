@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from hashlib import blake2b, sha1
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,12 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["RedisStore"]
 
-# As ``limits.charged``: a window begins at its first request, and what is refused is not counted.
+# As ``limits.charged``: a window begins at its first request, and what is refused is not counted. Where the key holds
+# what is no count, or holds it for ever, a window begins too.
 _SCRIPT = b"""
-local used = tonumber(redis.call('GET', KEYS[1]) or '0')
+local used = tonumber(redis.pcall('GET', KEYS[1]) or '0')
 local left = redis.call('PTTL', KEYS[1])
 local limit, window, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local fresh = left <= 0
+local fresh = left <= 0 or not used or used < 0 or used % 1 ~= 0
 if fresh then
   used, left = 0, window
 end
@@ -173,7 +173,9 @@ class RedisStore:
                 again = [hit for hit, answer in zip(batch, answers, strict=True) if isinstance(answer, Exception)]
                 fresh = iter(self._ask(client, again))
                 answers = [next(fresh) if isinstance(answer, Exception) else answer for answer in answers]
-            return [_verdict(answer) for answer in answers]
+            if len(answers) != len(batch):
+                raise ValueError(f"{len(answers)} answers to {len(batch)} questions")
+            return [_verdict(answer, hit.rate) for answer, hit in zip(answers, batch, strict=True)]
         except Exception as error:
             return [error] * len(batch)
 
@@ -212,11 +214,17 @@ class RedisStore:
             return
 
 
-def _verdict(answer: object) -> Verdict | Exception:
+def _verdict(answer: object, rate: Rate) -> Verdict | Exception:
     if isinstance(answer, Exception):
         return answer
-    if isinstance(answer, list) and len(answer) == 3 and all(isinstance(each, int) for each in answer):
-        allowed, remaining, left = answer
-        with suppress(OverflowError):
-            return Verdict(bool(allowed), remaining, left / 1000)
-    return ValueError(f"the answer {answer!r:.60} is not that of the script")
+    if not isinstance(answer, list) or len(answer) != 3 or not all(map(_is_integer, answer)):
+        return ValueError(f"the answer {answer!r:.60} is not that of the script")
+    allowed, remaining, left = answer
+    # Somebody else may have set the key: within its rate a client learns nothing that cannot be.
+    remaining = min(max(0, remaining), rate.limit)
+    return Verdict(allowed == 1, remaining, min(max(0, left), round(rate.seconds * 1000)) / 1000)
+
+
+def _is_integer(value: object) -> bool:
+    # Of Redis: 64 bits, signed.
+    return type(value) is int and -(1 << 63) <= value < 1 << 63

@@ -113,6 +113,79 @@ def test_what_others_write_into_our_channels_is_a_gap_and_no_more(
     assert other.hears(b"m", but=b"d") == ELSEWHERE + message
 
 
+PUBLISHED = b"1:other:0000000000000007:"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"-1:other:00:x", b"+1:other:00:x", b"1_0:other:00:x", b" 1:other:00:x", b"9" * 5000 + b":other:00:x",
+        b"1e5:other:00:x", b"1:one:0007:x", b"1:one:" + b"00" * 9 + b":x", PUBLISHED + b"x" * ((4 << 20) + 1),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_what_is_no_line_of_ours_is_a_gap_of_one(
+    line: bytes, owner: Callable[[str], Owner], redis_server: RedisServer
+) -> None:
+    one = owner("one")
+    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        client.publish("microsock:0:messages", line)
+        assert one.hears(b"g", but=b"d") == b"1"
+    message = publish(one, "still here")
+    assert one.hears(b"m", but=b"d").endswith(message)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        b'{"host": ""}', b'{"host": "%s"}' % (b"x" * 65), b'{"host": "x", "counts": {"a": NaN}}', b"[" * 100_000,
+        b'{"host": "x", "counts": {"a": 1e999}}', b'{"host": "x", "counts": ' + b"9" * 5000 + b"}", b"\xff\xfe",
+        b'{"host": "x", "counts": {"' + b"a" * (4 << 20) + b'": 1}}',
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_word_that_no_host_says_is_refused_and_says_why(
+    word: bytes, owner: Callable[[str], Owner], redis_server: RedisServer
+) -> None:
+    one = owner("one")
+    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        client.publish("microsock:0:hosts", word)
+        assert 0 < len(one.hears(b"x", but=b"c")) <= 500
+        client.publish("microsock:0:hosts", b'{"host": "x", "counts": {"a": 1}}')
+        assert json.loads(one.hears(b"c", but=b"d")) == {"host": "x", "counts": {"a": 1}}
+
+
+def test_hosts_without_end_are_not_all_heard(owner: Callable[[str], Owner], redis_server: RedisServer) -> None:
+    one = owner("one")
+    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(1001):
+            pipeline.publish("microsock:0:hosts", f'{{"host": "x{number}"}}')
+        pipeline.execute()
+    assert one.hears(b"x", but=b"d") == b"more than 1000 hosts"
+
+
+POISON: dict[str, list[tuple[str, ...]]] = {
+    "number": [("SET", "hello"), ("SET", str((1 << 63) - 1)), ("LPUSH", "x"), ("SET", "100000000000000")],
+    "retained": [("SET", "hello"), ("LPUSH", "x")],
+    "leader": [("LPUSH", "x"), ("HSET", "x", "y")],
+}
+
+
+@pytest.mark.parametrize(("key", "command"), [(key, command) for key in POISON for command in POISON[key]])
+def test_a_key_of_ours_that_holds_something_else_keeps_nobody_from_publishing(
+    key: str, command: tuple[str, ...], owner: Callable[[str], Owner], redis_server: RedisServer
+) -> None:
+    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        client.execute_command(command[0], f"microsock:0:{key}", *command[1:])
+        one = owner("one")
+        assert one.hears(b"l", but=b"d") == b"1"
+        for number in (1, 2):
+            message = publish(one, "state", number, retain=True)
+            assert one.hears(b"m", but=b"d") == number.to_bytes(8, "big") + message
+        assert client.hlen("microsock:0:retained") == 1
+
+
 def test_a_connection_that_redis_closes_is_made_anew(owner: Callable[[str], Owner], redis_server: RedisServer) -> None:
     one, other = owner("one"), owner("other")
     with connect(redis_place("bus", redis_server.url), 5.0) as client:

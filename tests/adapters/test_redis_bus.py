@@ -9,10 +9,12 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from microsock import envelope
 from microsock.adapters.channel import framed
-from microsock.adapters.redis_bus import RedisLink
+from microsock.adapters.redis_bus import RedisLink, _fitting
 from microsock.adapters.redis_client import RedisPlace
 from microsock.relay import Relay
 from microsock.server.loop import Loop
@@ -42,7 +44,7 @@ class Host:
         return True
 
     def turn(self) -> None:
-        while self.loop.step(0.05):
+        while self.loop.step(0.02):
             pass
 
     def bridge_says(self, *frames: bytes) -> None:
@@ -183,7 +185,9 @@ def test_nonsense_from_redis_is_logged_and_goes_no_further(host: Host, caplog: p
         b"u", b"m" + ELSEWHERE + b"\x80\x04K\x01.", b"m" + ELSEWHERE + b"P", b"m" + ELSEWHERE + published("ok")
     )
     assert host.texts() == ["ok"]
-    assert caplog.text.count("a message is not understood") == 2
+    assert caplog.text.count("a message is not understood") == 1
+    host.link.close()
+    assert "redis://host/0: what was not understood: 1 more in the last 10 s" in caplog.text
 
 
 def test_a_bridge_that_ends_is_replaced(host: Host) -> None:
@@ -205,3 +209,105 @@ def test_more_than_may_be_on_its_way_stays_here(host: Host) -> None:
     host.turn()
     assert 1 <= host.link.here_only <= 2
     assert len(host.texts()) == host.link.here_only
+
+
+# Whatever comes from Redis.
+
+
+def said(host: object, counts: object) -> bytes:
+    return b"c" + json.dumps({"host": host, "counts": counts}).encode()
+
+
+@pytest.mark.parametrize("count", [-1, 0, 1 << 32, 1 << 200, 1.5, True, "3", None, [], float("nan"), float("inf")])
+def test_counts_that_are_none_are_dropped_and_the_rest_holds(count: object, host: Host) -> None:
+    host.bridge_says(b"u", said("other", {"all": 3}), said("other", {"bad": 3, "all": 3}))
+    host.bridge_says(said("other", {"bad": count, "some": 2}))
+    # What is no JSON is no word at all, and what was said before holds.
+    is_json = count == count and count != float("inf")
+    assert host.relay.counts() == ({"some": 2} if is_json else {"bad": 3, "all": 3})
+    host.relay.receive(2, envelope.join_message(0))
+    host.turn()
+    assert host.got[-1] == envelope.WELCOME
+
+
+def test_topics_that_are_too_long_are_dropped_too(host: Host) -> None:
+    host.bridge_says(b"u", said("other", {"t" * 1025: 1, "t" * 1024: 2, "\ud800": 3}))
+    assert host.relay.counts() == {"t" * 1024: 2, "\ud800": 3}
+
+
+def test_what_was_dropped_is_a_line_in_the_log_and_no_more(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    host.bridge_says(b"u", *[said("other", {"a": -1, "b": 1})] * 100)
+    while "counts of followers were refused" not in caplog.text:
+        host.loop.step(0.3)
+    assert len(caplog.records) == 1
+    assert caplog.records[0].exc_info is None
+
+
+BAD_FRAMES = [
+    b"", b"?", b"c", b"c{}", b"c[]", b"c" + b"[" * 100_000, said(7, {}), said("x", 7), said("x" * 65, {"a": 1}), b"g",
+    b"g-1", b"g1e5", b"g" + b"9" * 5000, b"t", b"tP\0", b"m", b"m1", b"m" + ELSEWHERE, b"x\xff\x1b[2J\n",
+    b"d\xff\x1b[2J\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("frame", BAD_FRAMES, ids=range(len(BAD_FRAMES)))
+def test_a_bad_frame_breaks_nothing_and_is_no_traceback(
+    frame: bytes, host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    host.bridge_says(b"u")
+    for _ in range(5):
+        host.bridge_says(frame)
+    host.bridge_says(b"u", b"m" + ELSEWHERE + published("ok"))
+    assert host.texts() == ["ok"]
+    assert len(caplog.records) <= 2
+    assert all(record.exc_info is None and record.getMessage().isprintable() for record in caplog.records)
+    assert host.link.missed == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.builds(bytes.__add__, st.sampled_from([b"m", b"t", b"c", b"l", b"g", b"x", b"?"]), st.binary())))
+def test_whatever_a_bridge_says_the_link_goes_on(frames: list[bytes]) -> None:
+    host = Host()
+    try:
+        host.bridge_says(b"u", *frames)
+        host.got.clear()
+        host.bridge_says(b"m" + ELSEWHERE + published("ok"))
+        assert host.texts() == ["ok"]
+    finally:
+        host.close()
+
+
+def test_whoever_speaks_in_our_name_takes_nothing_out_of_what_is_on_its_way(host: Host) -> None:
+    host.bridge_says(b"u")
+    host.relay.publish("all", "own")
+    (frame,) = host.bridge_hears()
+    number = frame[1:9]
+    host.bridge_says(b"m" + number + published("forged"), b"m" + number + published("own"))
+    assert host.texts() == ["forged", "own"]
+    host.bridge_says(b"m" + number + published("own"))
+    assert host.texts() == ["forged", "own"]
+
+
+def test_gaps_without_end_are_a_line_and_their_sum(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    host.bridge_says(b"u", *[b"g3"] * 100)
+    assert host.link.missed == 300
+    assert len(caplog.records) == 1
+    host.link.close()
+    assert "messages of other machines that did not arrive here: 297 more in the last 10 s" in caplog.text
+
+
+def test_counts_of_hosts_without_end_are_not_all_kept(host: Host) -> None:
+    host.bridge_says(b"u")
+    for start in range(0, 1100, 100):
+        host.bridge_says(*[said(f"host{start + number}", {"all": 1}) for number in range(100)])
+    assert host.relay.counts() == {"all": 1000}
+
+
+def test_of_more_counts_than_fit_into_a_word_the_largest_are_told() -> None:
+    few = {"a": 1, "b": 2}
+    assert _fitting(few) is few
+    counts = {f"{number}" + "\U0001f600" * 250: number for number in range(1, 2000)}
+    told = _fitting(counts)
+    assert len(json.dumps(told)) < 2 << 20
+    assert len(told) > 600
+    assert min(told.values()) > max(counts[topic] for topic in counts.keys() - told.keys())

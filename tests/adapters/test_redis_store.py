@@ -14,7 +14,7 @@ import pytest
 from redis_server import RedisServer, redis_server
 
 from microsock.adapters.redis_client import connect, redis_place
-from microsock.adapters.redis_store import RedisStore
+from microsock.adapters.redis_store import RedisStore, _verdict
 from microsock.limits import MemoryStore, Verdict
 from microsock.rates import Rate
 
@@ -180,6 +180,56 @@ def test_an_answer_that_is_none_counts_as_no_answer(nonsense: bytes, caplog: pyt
         time.sleep(0.5)  # for it to try again
         assert [each.hit().remaining for _ in range(3)] == [6, 5, 4]
     assert caplog.text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ([1, 5, 30_000], Verdict(True, 5, 30.0)),
+        ([0, -5, -1], Verdict(False, 0, 0.0)),
+        ([1, 1 << 62, 1 << 62], Verdict(True, 10, 60.0)),
+        ([2, 5, 30_000], Verdict(False, 5, 30.0)),
+        ([1, 5, 1 << 63], None),
+        ([True, 5, 30_000], None),
+        ([1, 5.0, 30_000], None),
+        ([1, 5, float("nan")], None),
+        ([b"1", b"5", b"30000"], None),
+        ([1, 5], None),
+        ([1, 5, 30_000, 0], None),
+        ({1: 5}, None),
+        (None, None),
+        (b"OK", None),
+    ],
+)
+def test_an_answer_is_within_the_rate_or_none(answer: object, verdict: Verdict | None) -> None:
+    found = _verdict(answer, TEN_A_MINUTE)
+    if verdict is None:
+        assert isinstance(found, ValueError)
+    else:
+        assert found == verdict
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("SET", "hello", "PX", 60_000), ("SET", "nan", "PX", 60_000), ("SET", "inf", "PX", 60_000), ("LPUSH", "x"),
+        ("SET", "1.5", "PX", 60_000), ("SET", "-7", "PX", 60_000), ("SET", "7"), ("HSET", "a", "b"),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_key_that_holds_no_count_begins_a_window(
+    command: tuple[str, ...], counting: Callable[..., Counting], caplog: pytest.LogCaptureFixture
+) -> None:
+    each = counting()
+    assert each.hit().remaining == 9
+    with connect(each.place, 5.0) as client:
+        (name,) = client.keys("*:limit:*")
+        client.delete(name)
+        client.execute_command(command[0], name, *command[1:])
+        assert [each.hit().remaining for _ in range(2)] == [9, 8]
+        client.pexpire(name, 1 << 40)
+        assert each.hit().reset_seconds == 60.0
+    assert caplog.text == ""
 
 
 def test_a_redis_that_answers_and_cannot_write_is_away_and_fills_no_log(
