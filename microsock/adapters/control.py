@@ -20,8 +20,10 @@ from ..log import logger
 from ..server.loop import Loop
 from ..settings import Settings
 from .control_path import control_path
+from .limited_log import LimitedLog
 from .mark import Mark
 from .peers import peer_of
+from .untrusted import printable, read_object
 
 if TYPE_CHECKING:
     from .control_link import ControlLink
@@ -71,6 +73,7 @@ class ControlServer:
         self.commands = commands
         self.max_message_size = max_message_size
         self._loop = loop
+        self._errors = LimitedLog(loop, f"errors in commands on {path}")
         self._peers: set[_Peer] = set()
         self._socket = _bound(path)
         # So that ``stop`` knows the process from other programs, also when it listens for nothing else any more.
@@ -93,6 +96,7 @@ class ControlServer:
         if self._socket.fileno() == -1:
             return
         self._watch.close()
+        self._errors.close()
         self._mark.close()
         self._socket.close()
         if self._link is not None:
@@ -124,22 +128,44 @@ class ControlServer:
             sock.setblocking(False)
             self._peers.add(_Peer(self, sock, self._loop, self._peers.discard))
 
-    def obey(self, line: bytes) -> tuple[dict[str, object], Callable[[], None] | None]:
-        """The answer to a request's line, and what is to be done once that is sent."""
-        import json  # loaded in time, see ``server.spare``
+    @property
+    def longest_line(self) -> int:
+        """Bytes that a request may have."""
+        return 6 * self.max_message_size + _ENVELOPE
 
+    def obey(self, line: bytes) -> tuple[bytes, Callable[[], None] | None]:
+        """The line that answers a request's, and what is to be done once that is sent."""
         try:
-            request = json.loads(line)
-            if not isinstance(request, dict) or not isinstance(command := request.get("command"), str):
-                raise ValueError('expected one line of JSON with a "command"')
-            if command not in _COMMANDS:
-                raise ValueError(f"unknown command {command!r}; known are {', '.join(_COMMANDS)}")
-            return _COMMANDS[command](self, request)
-        except (MicrosockError, ValueError, RecursionError) as error:
-            return {"ok": False, "error": str(error), "type": type(error).__name__}, None
+            answer, then = self._obeyed(line)
+            return _line(answer), then
+        except (MicrosockError, ValueError) as error:
+            return refusal(type(error).__name__, str(error)), None
         except Exception as error:
-            logger.exception("error in a command on %s", self.path)
-            return {"ok": False, "error": f"{type(error).__name__}: {error}", "type": "Exception"}, None
+            self._errors.log("error in a command on %s", self.path, traceback=True)
+            return refusal("Exception", f"{type(error).__name__}: {error}"), None
+
+    def _obeyed(self, line: bytes) -> _Obeyed:
+        try:
+            request = read_object(line, self.longest_line)
+        except ValueError as error:
+            raise ValueError(f'expected one line of JSON with a "command": {error}') from None
+        command = request.get("command")
+        if not isinstance(command, str):
+            raise ValueError(f'expected one line of JSON with a "command", not {command!r:.60}')
+        if command not in _COMMANDS:
+            raise ValueError(f"unknown command {command!r:.60}; known are {', '.join(_COMMANDS)}")
+        return _COMMANDS[command](self, request)
+
+
+def refusal(kind: str, reason: str) -> bytes:
+    """The line that says why a command was not obeyed."""
+    return _line({"ok": False, "error": printable(reason), "type": kind})
+
+
+def _line(answer: dict[str, object]) -> bytes:
+    import json  # loaded in time, see ``server.spare``
+
+    return json.dumps(answer).encode() + b"\n"
 
 
 def open_control(
@@ -209,8 +235,11 @@ def _status(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
 
 
 def _stop(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
+    kill = request.get("kill", False)
+    if not isinstance(kill, bool):
+        raise ValueError(f"stop takes kill: true or false, not {kill!r:.60}")
     # Answered first: a server that stops at once would take the answer with it.
-    return _done({"pid": os.getpid()}), partial(server.commands.stop, request.get("kill") is True)
+    return _done({"pid": os.getpid()}), partial(server.commands.stop, kill)
 
 
 def _reload(server: ControlServer, request: dict[str, Any]) -> _Obeyed:
@@ -238,7 +267,7 @@ class _Peer:
         self.socket = sock
         self._server = server
         self._closed = closed
-        self._limit = 6 * server.max_message_size + _ENVELOPE
+        self._limit = server.longest_line
         self._line = bytearray()
         self._too_long = False
         self._out = b""
@@ -272,24 +301,17 @@ class _Peer:
         self._line += data
         if b"\n" in data:
             line = bytes(self._line.partition(b"\n")[0])
-            too_long = self._too_long or len(line) > self._limit
-            self._answer(*((self._refusal(), None) if too_long else self._server.obey(line)))
+            if self._too_long or len(line) > self._limit:
+                self._out = refusal("ValueError", f"the line is longer than {self._limit} bytes")
+            else:
+                self._out, self._then = self._server.obey(line)
+            self._watch.want(False, True)
         elif not data:
             self.close()
         elif len(self._line) > self._limit:
             # Read to its end all the same: a close with unread input would take the answer with it.
             self._too_long = True
             self._line.clear()
-
-    def _refusal(self) -> dict[str, object]:
-        return {"ok": False, "error": f"the line is longer than {self._limit} bytes", "type": "ValueError"}
-
-    def _answer(self, answer: dict[str, object], then: Callable[[], None] | None = None) -> None:
-        import json
-
-        self._out = json.dumps(answer).encode() + b"\n"
-        self._then = then
-        self._watch.want(False, True)
 
     def _write(self) -> None:
         self._out = self._out[self.socket.send(self._out) :]

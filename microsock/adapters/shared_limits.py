@@ -20,6 +20,8 @@ __all__ = ["SharedClients", "SharedStore"]
 
 _COUNT = struct.Struct("<dI")
 _LONGEST_HOST = 46  # INET6_ADDRSTRLEN
+# A process looks at the clock before it waits for the lock, so what another has written may be of a later time.
+_SKEW_SECONDS = 60.0
 # Since when; the key, and the address it came from.
 _MARK = struct.Struct(f"<dHHH{LONGEST_KEY}s{_LONGEST_HOST}s")
 
@@ -57,7 +59,12 @@ class SharedStore:
 
 
 def _charge(rate: Rate, cost: int, now: float, verdicts: list[Verdict], payload: bytes | None) -> bytes:
-    count, verdict = charged(None if payload is None else Count(*_COUNT.unpack(payload)), rate, cost, now)
+    known = None if payload is None else Count(*_COUNT.unpack(payload))
+    # A window that ends much later than one that begins now was written by a process that has gone bad; so was one
+    # without a number for its end.
+    if known is not None and not known.ends <= now + rate.seconds + _SKEW_SECONDS:
+        known = None
+    count, verdict = charged(known, rate, cost, now)
     verdicts.append(verdict)
     return _COUNT.pack(*count)
 
@@ -114,7 +121,15 @@ def _unmark(removed: list[Client], payload: bytes | None) -> None:
 def _client(payload: bytes) -> Client:
     _, port, key_size, host_size, key, host = _MARK.unpack(payload)
     address = Address(host[:host_size].decode(errors="replace"), port)
-    return Client(key[:key_size].decode(errors="surrogatepass"), address)
+    return Client(_text(key[:key_size]), address)
+
+
+def _text(key: bytes) -> str:
+    # As `_key` wrote it, unless a process that has gone bad has written there.
+    try:
+        return key.decode(errors="surrogatepass")
+    except UnicodeDecodeError:
+        return key.decode(errors="replace")
 
 
 def _since(payload: bytes) -> float:

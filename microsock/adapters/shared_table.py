@@ -28,6 +28,7 @@ _CHECK = struct.Struct("<I")
 _SUM, _KEY, _AGE = range(3)
 _FREE = bytes(_KEY_SIZE)
 _NOTHING = (0, _FREE, 0)
+_OLDEST = 1 << 63
 
 
 class _Record(NamedTuple):
@@ -169,6 +170,11 @@ class SharedTable:
         return least
 
     def _write(self, start: int, key: bytes, payload: bytes, place: _Record) -> None:
-        body = _BODY.pack(key, place.age + 1) + payload
+        age = place.age + 1
+        if age > _OLDEST:
+            # Nobody changes a record so often: a process that has gone bad has written that. The other half goes too.
+            age, way = 1, start + place.next - place.next % self._way_size
+            self._memory[way : way + self._way_size] = bytes(self._way_size)
+        body = _BODY.pack(key, age) + payload
         at = start + place.next
         self._memory[at : at + self._half_size] = _CHECK.pack(crc32(body)) + body

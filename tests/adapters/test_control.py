@@ -18,6 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from microsock import BindError, MicrosockError, Overloaded
 from microsock.adapters import control_client
@@ -164,6 +166,14 @@ def test_it_stops_even_if_nobody_waits_for_the_answer(place: Place) -> None:
     ("line", "error"),
     [
         (b"hello\n", "Expecting value"),
+        (b"\n", "Expecting value"),
+        (b'{"command": "stop", "kill": 1}\n', "stop takes kill: true or false, not 1"),
+        (b'{"command": "stop", "kill": NaN}\n', "NaN"),
+        (b'{"command": "publish", "topic": "' + b"t" * 1025 + b'", "text": ["a"]}\n', "publish takes a topic"),
+        (b'{"command": "publish", "topic": "a", "text": ' + b"9" * 5000 + b"}\n", "digits"),
+        (b'{"command": "\\u001b[2J"}\n', "unknown command '\\x1b[2J'"),
+        (b'{"command": "' + b"x" * 9000 + b'"}\n', "unknown command 'xxx"),
+        ('{"command": "status"}\n'.encode("utf-16"), "utf-8"),
         (b"[1]\n", 'expected one line of JSON with a "command"'),
         (b'{"command": 5}\n', 'expected one line of JSON with a "command"'),
         (b'{"command": "dance"}\n', "unknown command 'dance'; known are publish, status, stop, reload"),
@@ -176,13 +186,42 @@ def test_it_stops_even_if_nobody_waits_for_the_answer(place: Place) -> None:
         (b"\xff\n", "utf-8"),
         (b'{"command": "publish", "topic": "a", "text": "' + b"x" * 20_000 + b'"}\n', "longer than 10096 bytes"),
     ],
-    ids=range(12),
+    ids=range(20),
 )
 def test_what_is_no_command_is_refused_and_says_why(place: Place, line: bytes, error: str) -> None:
     answer = json.loads(place.says(line))
     assert answer["ok"] is False
     assert error in answer["error"]
+    assert answer["error"].isprintable()
+    assert len(answer["error"]) <= 500
     assert place.commands.told == []
+
+
+@given(
+    st.binary()
+    | st.dictionaries(
+        st.sampled_from(["command", "topic", "text", "base64", "retain", "kill"]),
+        st.sampled_from(["publish", "status", "stop", "reload", True, 7, None, "\ud800", "Yg==", [[]], 1e999]),
+    ).map(lambda said: json.dumps(said).encode())
+)
+def test_whatever_is_asked_there_is_one_line_of_json_for_an_answer(asked: bytes) -> None:
+    server = object.__new__(ControlServer)
+    server.path, server.commands, server.max_message_size = "x", Obeys(), 1000
+    line, then = server.obey(asked)
+    assert line.count(b"\n") == 1
+    assert isinstance(json.loads(line)["ok"], bool)
+    assert then is None or json.loads(line)["pid"] == os.getpid()
+
+
+def test_errors_of_the_server_that_a_client_repeats_are_one_traceback(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    place.commands.error = ZeroDivisionError("oh")
+    for _ in range(5):
+        assert b"ZeroDivisionError: oh" in place.says(b'{"command": "publish", "topic": "a", "text": "b"}\n')
+    place.server.close()
+    assert [record.exc_info is not None for record in caplog.records] == [True, False]
+    assert "4 more in the last 10 s" in caplog.records[1].getMessage()
 
 
 def test_bytes_that_are_not_ascii_may_be_published(place: Place) -> None:

@@ -10,12 +10,17 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from zlib import crc32
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from microsock.adapters.shared_limits import SharedStore
+from microsock.adapters.shared_limits import SharedClients, SharedStore
 from microsock.adapters.shared_table import SharedTable
+from microsock.clients import Client
 from microsock.rates import Rate
+from microsock.request import Address
 
 NUMBER = struct.Struct("<Q")
 DEADLINE = 30.0
@@ -229,3 +234,46 @@ def test_processes_killed_at_any_moment_lose_at_most_the_change_they_were_making
     os.close(reader)
     # One that was killed between the change and its word has made it all the same.
     assert told <= (get(table, b"a") or 0) <= told + killed
+
+
+# A process that has gone bad may write anything there, checksums and all.
+
+
+def half(key: bytes, age: int, payload: bytes) -> bytes:
+    body = struct.pack("<16sQ", key, age) + payload
+    return struct.pack("<I", crc32(body)) + body
+
+
+@pytest.mark.parametrize("age", [(1 << 63) - 1, 1 << 63, (1 << 64) - 1])
+def test_a_record_of_an_age_that_cannot_be_is_written_anew(age: int, table: SharedTable) -> None:
+    put(table, b"key", 1)
+    digest, group = table._place(b"key")
+    start = group * table._group_size
+    table._memory[start : start + table._way_size] = half(digest, age, NUMBER.pack(7)) * 2
+    for value in (8, 9, 10):
+        put(table, b"key", value)
+        assert get(table, b"key") == value
+
+
+@given(
+    st.binary(min_size=12, max_size=12) | st.builds(struct.Struct("<dI").pack, st.floats(), st.integers(0, 2**32 - 1))
+)
+def test_whatever_count_stands_there_the_verdict_is_within_the_rate(payload: bytes) -> None:
+    store = SharedStore(room=8, clock=lambda: 1000.0)
+    store._table.change(b"ada", lambda old: payload)
+    verdict = store.hit(b"ada", Rate(10, 60.0))
+    assert 0 <= verdict.remaining <= 10
+    assert 0 < verdict.reset_seconds <= 120.0
+    store.close()
+
+
+@given(st.binary(min_size=156, max_size=156))
+def test_whatever_client_stands_there_the_others_are_listed(payload: bytes) -> None:
+    clients = SharedClients(room=16)
+    clients.add(Client("ada", Address("::1", 7)))
+    clients._table.change(b"other", lambda old: payload)
+    assert "ada" in {client.key for client in clients.all()}
+    assert len(clients.all()) == 2
+    clients.remove("other")
+    assert [client.key for client in clients.all()] == ["ada"]
+    clients.close()
