@@ -148,8 +148,8 @@ def _reload(given: argparse.Namespace) -> int:
 
 
 def _status(given: argparse.Namespace) -> int:
-    # JSON escapes what would do something on a terminal.
-    print(json.dumps(control_client.status(_control(given)), indent=2))
+    # JSON in ASCII escapes what would do something on a terminal, but for one character.
+    print(json.dumps(control_client.status(_control(given)), indent=2).replace("\x7f", "\\u007f"))
     return _OK
 
 

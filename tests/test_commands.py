@@ -273,7 +273,7 @@ def test_what_is_said_of_elsewhere_does_nothing_on_a_terminal(capsys: Printed) -
     with stranger(listens_at="a.sock", answer=line):
         assert main(["status", "--control", "a.sock"]) == 0
     out = capsys.readouterr().out
-    assert json.loads(out) == {"topic": "\x1b[2J", "a": "\x9b\u202e"}
+    assert json.loads(out) == {"topic": "\x1b[2J", "a": "\x7f\x9b\u202e"}
     assert out.replace("\n", "").isprintable()
 
 
