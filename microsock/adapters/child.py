@@ -17,10 +17,12 @@ from ..server.signals import left_to_parent
 from .init import is_init, reap_all
 from .outlet import flush_printed
 
-__all__ = ["Child", "Departure", "Origin", "fork"]
+__all__ = ["MAKE_ROOM", "Child", "Departure", "Origin", "fork"]
 
 # A pipe takes so much without anybody reading, so that a child need not wait for its parent.
 _LONGEST_REPORT = 32 << 10
+MAKE_ROOM = signal.SIGHUP
+"""Tells a child, before it is asked to stop, that another one takes its place."""
 # For a child that is to go: until it is told again, to stop at once, and then until it is killed.
 _HURRY_SECONDS = 1.0
 
@@ -113,7 +115,11 @@ class Departure:
         self.due = math.inf
         """When the next step is."""
         self._child = child
-        self._steps = [signal.SIGTERM, signal.SIGTERM, signal.SIGKILL]
+        self._steps: list[tuple[signal.Signals, ...]] = [
+            (MAKE_ROOM, signal.SIGTERM),
+            (signal.SIGTERM,),
+            (signal.SIGKILL,),
+        ]
 
     @property
     def begun(self) -> bool:
@@ -128,7 +134,8 @@ class Departure:
     def urge(self) -> None:
         """Take the next step if it is time."""
         if time.monotonic() >= self.due:
-            self._child.send(self._steps.pop(0) if self._steps else signal.SIGKILL)
+            for signum in self._steps.pop(0) if self._steps else (signal.SIGKILL,):
+                self._child.send(signum)
             self.due = time.monotonic() + _HURRY_SECONDS
 
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from ..adapters.changes import Doorbell, Snapshot, SourceFiles, changed, is_source
-from ..adapters.child import Child, Departure, Origin, fork
+from ..adapters.child import MAKE_ROOM, Child, Departure, Origin, fork
 from ..adapters.ending import allow
 from ..adapters.own_writes import SERVES, STARTS_PROGRAMS, OwnWrites
 from ..adapters.pidfile import pid_file
@@ -143,8 +143,12 @@ def _run(server: Server) -> int:
     with server, console(server.settings):
         server.listen_for_commands(_reload_on_command)
         does = {signal.SIGUSR1: lambda: logger.warning("%s", server.dump()), signal.SIGUSR2: reopen_logs}
+        handlers: dict[signal.Signals, Callable[[int], object]] = {
+            MAKE_ROOM: lambda signum: server.leave_backlog(),
+            **{signum: partial(_later, server, call) for signum, call in does.items()},
+        }
         try:
-            with caught_signals({signum: partial(_later, server, call) for signum, call in does.items()}):
+            with caught_signals(handlers):
                 server.run()
         except KeyboardInterrupt:
             allow(0.0)

@@ -117,7 +117,6 @@ class Listener:
         self._watch()
         for each in self._watches:
             self._may_come[each] = most
-            each.queue_nobody()
         self._drain_on()
 
     @property

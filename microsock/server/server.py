@@ -232,6 +232,11 @@ class Server:
             self._service.reload_certificates()
         return self
 
+    def leave_backlog(self) -> None:
+        """When it stops, accept nobody more: another process takes its place on the same sockets."""
+        if self._service is not None:
+            self._service.leaves_backlog = True
+
     def on_stop_signal(self, callback: Callable[[], object]) -> None:
         """Have this called when a signal asks ``run`` to stop, in the signal handler: whatever runs at the moment.
 

@@ -108,6 +108,8 @@ class Service:
         self.finished = False
         self.cut_at: float | None = None
         """When what is not done is cut, on the clock of the timers; None while nobody has asked to stop."""
+        self.leaves_backlog = False
+        """Whether another process takes our place, on the same sockets, and accepts who waits in the backlog."""
         self._opened = False
         self._spare_is_due = False
         self._leaving: Leaving | None = None
@@ -306,14 +308,20 @@ class Service:
         for connection in list(self._connections):
             if not _guarded(connection.drain):
                 _guarded(connection.abort)
-        if self._opened:
-            # Clients in the backlog have been told that we are there.
-            # The kernel takes one more than it is told.
-            self.listener.drain(self.site.settings.backlog + 1, self._finish_if_empty)
-        else:
-            self.listener.close()
+        self._drain_backlog()
         if self._is_empty():
             self._finish()
+
+    def _drain_backlog(self) -> None:
+        if self.leaves_backlog or not self._opened:
+            self.listener.close()
+            return
+        if not self.parts.worker:
+            # Of workers, one may stop while others go on: it is the parent that knows.
+            for each in self.listener.bound:
+                each.queue_nobody()
+        # Clients in the backlog have been told that we are there. The kernel takes one more than it is told.
+        self.listener.drain(self.site.settings.backlog + 1, self._finish_if_empty)
 
     def _finish_if_empty(self) -> None:
         if self.site.draining and self._is_empty():

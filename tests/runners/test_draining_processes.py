@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -12,7 +13,7 @@ from wire import handshake
 
 from microsock.testing import read_frames
 
-from .workers import Workers, wait_until, workers
+from .workers import PATIENCE, Workers, wait_until, workers
 
 pytestmark = [pytest.mark.server, pytest.mark.timed]
 
@@ -138,6 +139,25 @@ def test_who_waits_in_the_backlog_behind_a_busy_worker_is_still_answered(site: P
         for each in (held, *behind):
             each.close()
         assert server.wait() == 0
+
+
+def test_a_worker_that_is_told_alone_leaves_the_backlog_as_it_was(site: Path) -> None:
+    with workers(site) as server:
+        assert server.get() == "index"
+        before = server.pids()
+        os.kill(before[0], signal.SIGTERM)
+        wait_until(lambda: len(now := server.pids()) == 2 and before[0] not in now)
+        held = [server.connect(ask("/held")) for _ in range(2)]
+        time.sleep(0.1)
+        # Where the backlog had no room, the kernel would take no notice of most of them for a second.
+        behind = [socket.create_connection(("127.0.0.1", server.port), 0.3) for _ in range(6)]
+        for each in behind:
+            each.settimeout(PATIENCE)
+            each.sendall(ask("/"))
+            assert each.recv(1000).endswith(b"index")
+        for each in (*held, *behind):
+            each.close()
+        assert server.stop() == 0
 
 
 def test_hup_tells_websockets_1012_and_ends_event_streams_while_finite_answers_go_on(site: Path) -> None:

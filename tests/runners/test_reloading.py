@@ -91,6 +91,13 @@ class Reloader:
         connection.close()
         return answer.status, body
 
+    def connect(self, path: str) -> socket.socket:
+        """A client that has asked; where the backlog has no room for it, this fails."""
+        client = socket.create_connection(("127.0.0.1", self.port), 0.5)
+        client.settimeout(PATIENCE)
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        return client
+
     def becomes(self, status: int, text: str) -> None:
         eventually(lambda: (found := self.get())[0] == status and text in found[1], lambda: str(self.get()))
 
@@ -330,6 +337,33 @@ def test_hup_reloads_what_has_not_changed(start: Callable[..., Reloader]) -> Non
     pid = server.pid()
     server.process.send_signal(signal.SIGHUP)
     eventually(lambda: server.pid() != pid, str)
+
+
+def test_who_waits_in_the_backlog_is_the_next_ones_to_answer(start: Callable[..., Reloader], tmp_path: Path) -> None:
+    server = start(
+        APP
+        + """
+@app.get("/held")
+def held(request):
+    import time
+    open("held", "w").close()
+    time.sleep(0.5)
+    return "held"
+"""
+    )
+    for _ in range(2):  # the second one finds the backlog as the first one has
+        pid = server.pid()
+        held = server.connect("/held")
+        eventually((tmp_path / "held").exists, str)
+        behind = [server.connect("/pid") for _ in range(5)]
+        server.process.send_signal(signal.SIGHUP)
+        assert held.recv(1000).endswith(b"held")
+        answers = {each.recv(1000).rpartition(b"\r\n")[2] for each in behind}
+        assert len(answers) == 1
+        assert answers != {str(pid).encode()}
+        (tmp_path / "held").unlink()
+        for each in (held, *behind):
+            each.close()
 
 
 def test_commands_reach_it_as_they_reach_any_server(start: Callable[..., Reloader], tmp_path: Path) -> None:
