@@ -147,7 +147,7 @@ def _cut(status: int, within: float) -> None:
     time.sleep(within)
     kill_pool_processes()
     time.sleep(_LAST_SECONDS)
-    _exit(status)
+    os._exit(status)  # nothing is written out any more: that may be what it hangs in
 
 
 def _exit(status: int) -> NoReturn:

@@ -166,6 +166,11 @@ def keep_busy_pool():
         pools["executor"].submit(time.sleep, 600)
     return pids
 
+@app.get("/hold")
+def hold(request):
+    note(f"holds {keep_busy_pool()}")
+    time.sleep(600)
+
 def keep_thread():
     threading.Thread(target=time.sleep, args=(600,), daemon=False).start()
     return []
@@ -302,21 +307,25 @@ def whole(sock: socket.socket) -> bytes:
 
 
 @pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("way", ["", "/blocking", "/streaming"])
-def test_a_forked_child_may_end_in_any_way_and_the_client_has_one_answer(server: Server, way: str, end: str) -> None:
-    with server.connect(handshake("/ws")) as chat:
-        chat.recv(4096)
-        with server.connect(ask(f"{way}/fork/{end}", "Connection: close")) as client:
-            answer = whole(client)
-        assert answer.count(b"HTTP/1.1 ") == 1
-        assert str(ENDS[end]).encode() in answer
-        assert b"the child's" not in answer
-        # The server serves on, and the child has closed nobody else's WebSocket.
-        assert server.get()
-        chat.sendall(build_frame(1, b"hello"))
-        (frame,) = read_frames(bytearray(chat.recv(4096)))
-        assert (frame.opcode, frame.payload) == (1, b"hello")
+def test_a_forked_child_may_end_in_any_way_and_the_client_has_one_answer(server: Server, end: str) -> None:
+    for way in ("", "/blocking", "/streaming"):
+        with server.connect(handshake("/ws")) as chat:
+            chat.recv(4096)
+            one_answer(server, chat, way, end)
     assert not any("in a child" in note for note in server.notes())
+
+
+def one_answer(server: Server, chat: socket.socket, way: str, end: str) -> None:
+    with server.connect(ask(f"{way}/fork/{end}", "Connection: close")) as client:
+        answer = whole(client)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert str(ENDS[end]).encode() in answer
+    assert b"the child's" not in answer
+    # The server serves on, and the child has closed nobody else's WebSocket.
+    assert server.get()
+    chat.sendall(build_frame(1, b"hello"))
+    (frame,) = read_frames(bytearray(chat.recv(4096)))
+    assert (frame.opcode, frame.payload) == (1, b"hello")
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -366,46 +375,55 @@ def test_a_program_that_the_app_starts_hears_every_signal(server: Server, name: 
     assert server.get(f"/program/{name}") == str(-signal.Signals[name])
 
 
+def started(server: Server, *kinds: str) -> list[int]:
+    """The processes that stay once the app has started these kinds of what stays."""
+    return [int(pid) for kind in kinds for pid in json.loads(server.get(f"/stay/{kind}"))]
+
+
+def living(pids: list[int]) -> list[int]:
+    return [pid for pid in pids if state(pid) not in ("", "Z")]
+
+
 # The end, while something of the app still runs.
 
 RUNS = pytest.mark.parametrize("runner", RUNNERS)
 
 
 @RUNS
-@pytest.mark.parametrize("what", ["pool", "daemon"])
-def test_idle_pools_and_daemons_end_with_the_server_at_once(tmp_path: Path, runner: str, what: str) -> None:
+def test_idle_pools_and_daemons_end_with_the_server_at_once_and_a_fork_goes_on(tmp_path: Path, runner: str) -> None:
     with serving(tmp_path, runner) as server:
-        pids = eval(server.get(f"/stay/{what}"))
+        own, pools = started(server, "fork"), started(server, "pool", "daemon")
         began = time.monotonic()
         assert server.stop() == 0
         assert time.monotonic() - began < 5
-        assert not [pid for pid in pids if state(pid) not in ("", "Z")]
         assert not server.is_listening()
+        assert living(pools) == []
+        # It is the app's own: it is left as it is, as by any program.
+        assert living(own) == own
 
 
 @RUNS
-@pytest.mark.parametrize("what", ["process", "busy-pool", "thread"])
-def test_what_does_not_end_by_itself_has_the_grace_time_and_no_more(tmp_path: Path, runner: str, what: str) -> None:
+def test_what_does_not_end_by_itself_has_the_grace_time_and_no_more(tmp_path: Path, runner: str) -> None:
     with serving(tmp_path, runner, "--grace", "1") as server:
-        pids = eval(server.get(f"/stay/{what}"))
+        pids = started(server, "process", "busy-pool", "thread")
         began = time.monotonic()
         assert server.stop() == 0, server.log.read_text()
         assert 0.9 < time.monotonic() - began < 5
-        assert not [pid for pid in pids if state(pid) not in ("", "Z")]
-        assert server.group() == set()
+        assert living(pids) == []
+        wait_until(lambda: server.group() == set())
         assert not server.is_listening()
 
 
-@RUNS
-def test_a_child_that_goes_on_keeps_neither_the_server_nor_its_port(tmp_path: Path, runner: str) -> None:
-    with serving(tmp_path, runner) as server:
-        pids = eval(server.get("/stay/fork"))
-        began = time.monotonic()
-        assert server.stop() == 0
-        assert time.monotonic() - began < 5
-        assert not server.is_listening()
-        # It is the app's own: it is left as it is, as by any program.
-        assert [pid for pid in pids if state(pid) not in ("", "Z")] == pids
+@pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "parent-killed"])
+def test_the_pool_of_a_worker_that_a_handler_holds_ends_with_it(tmp_path: Path, last: signal.Signals) -> None:
+    with serving(tmp_path, "workers", "--grace", "0.5") as server, server.connect(ask("/hold")):
+        wait_until(lambda: bool(server.notes()))
+        pids = json.loads(server.notes()[0].removeprefix("holds "))
+        assert living(pids) == pids
+        server.process.send_signal(last)
+        assert status_of(server.process) == (0 if last == signal.SIGTERM else -last)
+        wait_until(lambda: not living(pids))
+        wait_until(lambda: server.group() == set())
 
 
 @RUNS

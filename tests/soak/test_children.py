@@ -21,6 +21,6 @@ def test_an_app_that_forks_pools_streams_and_bursts_loses_and_leaves_nothing(tmp
 
 @pytest.mark.parametrize("runner", signals.RUNNERS)
 def test_a_signal_at_any_moment_of_a_start_ends_in_what_the_documentation_says(tmp_path: Path, runner: str) -> None:
-    tried = list(signals.moments(0.07, 0.35, [runner]))
+    tried = list(signals.moments(0.12, 0.36, [runner]))
     wrong = {str(moment): said for moment in tried if (said := signals.start_with(tmp_path, moment))}
     assert wrong == {}
