@@ -107,7 +107,7 @@ class Answer:
 
     def complete(self, token: Pending, value: object) -> None:
         """What was pending is there. Ignored where the peer has gone or it is the second time."""
-        if self._pending is token and not self.over:
+        if self._pending is token:
             self._pending = self._call = None
             token.unbind()
             self.respond(self._site.app.complete(self.request, value, self._handler_name()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,15 @@ def loaded(tmp_path: Path, *, routes: str = "", settings: str = "") -> tuple[set
     return set(first.split()), set(second.split())
 
 
+def test_what_is_looked_for_are_names_of_modules() -> None:
+    # Else the absence of one that has moved would say nothing.
+    names = NOT_AT_START | SOON_AFTER | WITH_WEBSOCKETS
+    assert sorted(name for name in names if find_spec(name) is None) == []
+
+
 def test_a_plain_app_starts_without_what_it_may_never_need(tmp_path: Path) -> None:
     at_start, soon_after = loaded(tmp_path)
-    assert {"microsock.app", "socket"} <= at_start
+    assert {"microsock.app", "microsock.server.access", "socket"} <= at_start
     assert at_start & NOT_AT_START == set()
     assert soon_after >= SOON_AFTER
     assert soon_after & {"wsproto", "ssl", "microsock.conversation", "microsock.gate", "redis"} == set()

@@ -302,7 +302,7 @@ class Connection:
                 self._settle()
                 return
             self.queued_bytes = 0
-            if self._exchange.answered < 2 or self._site.draining:
+            if self._exchange.answered < 2:
                 self._patience.answered()
         except BaseException as error:
             self._failed(error)

@@ -82,11 +82,11 @@ class Patience(Deadlines):
     def answered(self) -> None:
         """A request was answered straight; what is waited for is the next, as before.
 
-        Called for the first on a connection and while the server drains. Of all others the exchange knows when they
-        were, and is asked when the deadline of the first has come.
+        Called for the first on a connection. Of all others the exchange knows when they were, and is asked when the
+        deadline of the first has come.
         """
         if self._site.draining:
-            self.look()
+            self.look()  # its own handler has stopped the server: the deadline is set, and not to be put off
         else:
             self.set("wait", self._rested())
 

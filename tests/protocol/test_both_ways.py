@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from conformance.table import CASES
 
 from microsock.errors import LocalProtocolError
 from microsock.protocol.events import Event, RequestReceived, RequestRefused, RequestStarted, Waiting
+from microsock.protocol.fields import FieldTable, RequestLines
 from microsock.protocol.http1 import Http1, Peer
 from microsock.protocol.scanner import Limits
 from microsock.request import Address, Request
@@ -265,15 +266,40 @@ def test_the_conformance_cases_fare_the_same_on_both_ways() -> None:
             both(parts, LIMITS[0], seed)
 
 
-def test_an_ordinary_request_takes_the_short_way_and_is_remembered_from_its_second_time(
+def fresh_tables(patch: pytest.MonkeyPatch) -> list[bytes]:
+    """Forget all lines; gives those that are looked at in full from here on, as none is that is remembered."""
+    starts, fields, judged = RequestLines(), FieldTable(), list[bytes]()
+    for name, value in (
+        ("_STARTS", starts), ("_KNOWN_STARTS", starts.known), ("_FIELDS", fields), ("_KNOWN_FIELDS", fields.known),
+        ("_KNOWN_FRAMING", fields.framing.known),
+    ):  # fmt: skip
+        patch.setattr(f"microsock.protocol.ordinary.{name}", value)
+    for table in (RequestLines, FieldTable):
+        patch.setattr(table, "judge", noting(judged, table.judge))
+    return judged
+
+
+def noting(judged: list[bytes], judge: Callable[[Any, bytes], Any]) -> Callable[[Any, bytes], Any]:
+    def noted(table: Any, line: bytes) -> Any:
+        judged.append(line)
+        return judge(table, line)
+
+    return noted
+
+
+def test_an_ordinary_request_takes_the_short_way_and_is_remembered_from_its_second_time_but_for_secrets(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    raw = b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x/y\r\nCookie: a=b\r\nAuthorization: x\r\nConnection: close\r\n\r\n"
     monkeypatch.setattr("microsock.protocol.http1.Whole", None)
-    for _ in range(3):
+    judged = fresh_tables(monkeypatch)
+    lines = [b"GET / HTTP/1.1", b"Host: a", b"Accept: x/y", b"Connection: close"]
+    secrets = [b"Cookie: a=b", b"Authorization: x"]
+    for looked_at in (lines + secrets, lines + secrets, secrets, secrets):
+        judged.clear()
         side = Side(LIMITS[0], iter([Reply(200, [], b"ok", [], False)]), short=True)
-        side.feed(raw)
+        side.feed(b"\r\n".join([*lines, *secrets, b"", b""]))
         assert side.http.waiting is Waiting.NOTHING
+        assert judged == looked_at
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from microsock import App
 from microsock.request import Address
 from microsock.server.connection import Connection
@@ -37,8 +39,8 @@ class Watched(MemoryTransport):
 class Line:
     """One connection whose every turn is taken by hand."""
 
-    def __init__(self, app: App) -> None:
-        self.world = World(app, {})
+    def __init__(self, app: App, **settings: Any) -> None:
+        self.world = World(app, settings)
         self.transport = Watched()
         self.ended = 0
         self.connection = Connection(

@@ -5,12 +5,15 @@ what happens when the server stops in test_draining.
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 from wire import HANDSHAKE, ask, asked, body_of, handshake, message, statuses
 
-from microsock import App, Request, Response, WebSocket, sleep
+from microsock import App, Request, Response, WebSocket, WebSocketClosed, sleep
+from microsock.testing import read_frames
 
 from .line import Line
 from .sample import Sample
@@ -263,6 +266,57 @@ def test_messages_that_wait_behind_a_push_are_read_as_soon_as_the_handler_asks_f
         line.send(message(bytes(16 << 10)))
     line.world.advance(1)
     assert sizes == [16 << 10] * 8
+
+
+class Listeners:
+    """One WebSocket that follows a topic and has room for two megabytes; it may be queued a tenth of one."""
+
+    def __init__(self) -> None:
+        app, self.sockets = App(), list[WebSocket]()
+
+        @app.websocket("/ws")
+        def listen(ws: WebSocket, message: str) -> None: ...
+
+        @listen.on_open
+        def follow(ws: WebSocket) -> None:
+            self.sockets.append(ws)
+            ws.subscribe("news")
+
+        self.line = Line(app, max_queued_bytes=100_000)
+        self.line.transport._capacity = 2_000_000
+        self.line.send(HANDSHAKE)
+        self.line.take()
+
+    def burst(self, kind: str) -> None:
+        """A hundred messages at once, 1 MB in all, from outside the handler."""
+        send = self.sockets[0].send if kind == "sent" else partial(self.line.world.site.app.publish, "news")
+
+        def send_all() -> None:
+            with suppress(WebSocketClosed):
+                for _ in range(100):
+                    send(bytes(10_000))
+
+        self.line.world.timers.call_at(1, send_all)
+        self.line.world.advance(1)
+
+
+@pytest.mark.parametrize("kind", ["published", "sent"])
+def test_a_burst_is_handed_over_as_it_grows_so_that_nobody_looks_slow_who_is_not(kind: str) -> None:
+    listeners = Listeners()
+    listeners.burst(kind)
+    frames = list(read_frames(bytearray(listeners.line.take())))
+    assert [len(frame.payload) for frame in frames] == [10_000] * 100
+
+
+@pytest.mark.parametrize("kind", ["published", "sent"])
+def test_a_burst_for_a_peer_that_has_gone_ends_its_connection_and_no_other(
+    kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    listeners = Listeners()
+    listeners.line.transport.hang_up(reset=True)
+    listeners.burst(kind)
+    assert listeners.line.ended == 1
+    assert caplog.records == []
 
 
 def test_what_is_written_to_a_connection_that_has_closed_is_forgotten() -> None:

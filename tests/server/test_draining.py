@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from wire import HANDSHAKE, ask, asked, body_of, statuses
 
+from microsock import Request
 from microsock.testing import read_frames
 
 from .sample import Sample
@@ -105,3 +107,24 @@ def test_one_that_lingers_already_goes_on_lingering() -> None:
     assert not connection.closed
     connection.half_close()
     assert connection.closed
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_connection_whose_own_handler_stops_the_server_is_over_within_half_a_second(before: int) -> None:
+    app = Sample().app
+
+    @app.get("/stop")
+    def stop(request: Request) -> str:
+        # As the signal does: every connection is told at once.
+        client.world.site.draining = True
+        for wire in client.world._wires:
+            wire.connection.drain()
+        return "stopping"
+
+    client, connection = asked(app, ask() * before, keep_alive_timeout=60)
+    connection.receive()
+    connection.send(ask("/stop"))
+    assert body_of(connection.receive()) == b"stopping"
+    client.advance(0.5)
+    assert connection.receive() == b""
+    assert connection.ended

@@ -156,3 +156,16 @@ def test_if_the_whole_server_stops_after_all_nobody_is_spared() -> None:
     client.advance(0.5)
     connection.receive()
     assert connection.ended
+
+
+def test_once_the_whole_server_stops_the_time_to_stop_counts_and_not_the_time_to_leave() -> None:
+    sample = Sample()
+    client, connection = asked(sample.app, ask("/later"), grace=30)
+    leaving = leave(client, within=10)
+    client.advance(5)
+    leaving.give_up()
+    client.world.site.leaving = False
+    client.world.drain()
+    client.advance(24)
+    sample.tokens[0].complete("in time")
+    assert body_of(connection.receive()) == b"in time"

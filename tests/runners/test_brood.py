@@ -1,0 +1,181 @@
+"""The worker processes of a parent whose kernel is the test: who is forked, and who is waited for when."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from microsock.adapters.channel import framed
+from microsock.runners.brood import Brood
+from microsock.runners.forking import Seat
+from microsock.runners.household import Household
+from microsock.runners.roster import Member, Roster
+from microsock.server.loop import Loop
+
+pytestmark = pytest.mark.server
+
+KILLED = int(signal.SIGKILL)
+"""What ``waitpid`` says of one that was."""
+
+
+class Kernel:
+    """Children of this process that are no processes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.alive: set[int] = set()
+        self.ended: dict[int, int] = {}
+        self.ends: dict[int, socket.socket] = {}
+        self.full = False
+        self.on_wait: Callable[[int], object] = lambda pid: None
+        monkeypatch.setattr(os, "waitpid", self.waitpid)
+        monkeypatch.setattr("microsock.runners.brood.fork_worker", self.fork_worker)
+
+    def fork_worker(self, seat: Seat, release: Callable[[], None], work: Callable[[Seat], int]) -> int:
+        if self.full:
+            seat.sock.close()
+            raise BlockingIOError("no process to be had")
+        pid = 500 + seat.number
+        self.alive.add(pid)
+        self.ends[pid] = seat.sock
+        return pid
+
+    def end(self, pid: int, status: int = 0) -> None:
+        """A child ends."""
+        self.alive.discard(pid)
+        self.ended[pid] = status
+
+    def waitpid(self, pid: int, options: int) -> tuple[int, int]:
+        if not (self.ended or self.alive if pid == -1 else pid in self.ended or pid in self.alive):
+            raise ChildProcessError
+        found = next(iter(self.ended), 0) if pid == -1 else pid * (pid in self.ended)
+        self.on_wait(pid)
+        return found, self.ended.pop(found, 0)
+
+
+class Home(Household):
+    """Notes who begins and ends."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def begins(self, number: int) -> None:
+        self.told.append(("begins", number))
+
+    def ended(self, number: int, restarts: bool) -> None:
+        self.told.append(("ended", number, restarts))
+
+
+class Parent:
+    """Has two workers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.kernel, self.home, self.loop, self.roster = Kernel(monkeypatch), Home(), Loop(), Roster(2, 4)
+        self.heard: list[tuple[int, bytes]] = []
+        self.ended: list[tuple[int, str]] = []
+        self.brood = Brood(
+            lambda seat: 0, self.roster, self.loop, self.home, heard=self.hear, silent=lambda member: None,
+            ended=self.bury,
+        )  # fmt: skip
+        self.brood.begin(0.0)
+        self.brood.begin(0.0)
+
+    def hear(self, member: Member, message: bytes) -> None:
+        self.heard.append((member.number, message))
+
+    def bury(self, member: Member, how: str) -> None:
+        self.ended.append((member.number, how))
+        self.roster.died(member, 0.0)
+
+    def close(self) -> None:
+        self.kernel.alive.clear()
+        self.brood.end()
+        for sock in self.kernel.ends.values():
+            sock.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
+    monkeypatch.setattr("microsock.runners.brood.send_signal", lambda pid, signum: None)
+    made = Parent(monkeypatch)
+    yield made
+    made.close()
+
+
+def test_who_has_ended_is_buried_and_told_of_as_it_ended(parent: Parent) -> None:
+    parent.kernel.end(501, KILLED)
+    parent.brood.reap()
+    parent.kernel.end(502, 3 << 8)
+    parent.brood.reap()
+    parent.brood.reap()
+    assert parent.ended == [(1, "was killed by SIGKILL"), (2, "exited with status 3")]
+
+
+def test_what_one_has_said_before_its_end_is_heard(parent: Parent) -> None:
+    parent.kernel.ends[501].sendall(framed(b"last words"))
+    parent.kernel.end(501)
+    parent.brood.reap()
+    assert parent.heard == [(1, b"last words")]
+
+
+def test_one_that_somebody_else_has_waited_for_has_ended_all_the_same(parent: Parent) -> None:
+    parent.kernel.alive.discard(502)
+    parent.brood.reap()
+    assert parent.ended == [(2, "has ended")]
+
+
+def test_one_that_has_ended_misses_nothing_that_is_sent(parent: Parent) -> None:
+    parent.kernel.end(501)
+    parent.brood.reap()
+    assert parent.brood.send(1, b"x")
+
+
+def test_children_that_are_no_workers_are_for_others_to_wait_for(parent: Parent) -> None:
+    parent.kernel.end(77)
+    parent.brood.reap()
+    assert parent.kernel.ended == {77: 0}
+
+
+def test_as_pid_1_orphans_of_others_are_waited_for_too(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    for pid in (77, 78, 501):
+        parent.kernel.end(pid)
+    parent.brood.reap()
+    assert parent.kernel.ended == {}
+    assert parent.ended == [(1, "exited with status 0")]
+    # Nor is it an error if there is no child at all.
+    parent.kernel.alive.clear()
+    parent.brood.reap()
+    assert len(parent.ended) == 2
+
+
+def test_as_pid_1_a_worker_that_ends_while_orphans_are_waited_for_is_buried(
+    parent: Parent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent.kernel.end(77)
+
+    def end_one(pid: int) -> None:
+        # Both workers have been asked for by then.
+        if pid == -1 and 502 in parent.kernel.alive:
+            parent.kernel.end(502, KILLED)
+
+    parent.kernel.on_wait = end_one
+    parent.brood.reap()
+    assert parent.ended == [(2, "was killed by SIGKILL")]
+
+
+def test_where_no_process_is_to_be_had_the_seat_stays_free(parent: Parent) -> None:
+    parent.kernel.full = True
+    with pytest.raises(BlockingIOError):
+        parent.brood.begin(0.0)
+    assert parent.roster.next_number() == 3
+    assert parent.home.told[-2:] == [("begins", 3), ("ended", 3, False)]
+    parent.kernel.full = False
+    parent.brood.begin(0.0)
+    assert parent.brood.send(3, b"x")
