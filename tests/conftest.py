@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import compileall
-import signal
 from collections.abc import Generator, Iterator
 
 import pytest
 from browsing import browser
 from coverage import Coverage
 from lanes import pytest_xdist_make_scheduler
+from leftovers import no_process_left, pytest_configure, pytest_sessionfinish, pytest_unconfigure
 from running import ROOT
+from tools import pytest_make_collect_report, pytest_runtest_makereport
 
 __all__ = [
     "browser",
+    "no_process_left",
     "pytest_collection_modifyitems",
+    "pytest_configure",
+    "pytest_make_collect_report",
     "pytest_report_to_serializable",
+    "pytest_runtest_makereport",
+    "pytest_sessionfinish",
     "pytest_sessionstart",
+    "pytest_unconfigure",
     "pytest_xdist_make_scheduler",
     "unmeasured",
     "untraced",
@@ -29,17 +36,6 @@ def pytest_sessionstart() -> None:
     Python does so by itself, except where PYTHONDONTWRITEBYTECODE is set, as it is in many containers.
     """
     compileall.compile_dir(ROOT / "microsock", quiet=2)
-    heed_signals()
-
-
-def heed_signals() -> None:
-    """Give signals that were ignored when the run began their usual meaning, which what the tests start inherits.
-
-    A shell has SIGINT ignored by what it runs in the background, and nohup has SIGHUP.
-    """
-    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
-        if signal.getsignal(signum) is signal.SIG_IGN:
-            signal.signal(signum, usual)
 
 
 @pytest.fixture(scope="module")

@@ -33,11 +33,15 @@ class RedisServer:
         """Start, and wait until it answers."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         self._process = subprocess.Popen([self._program, *options], stdout=subprocess.DEVNULL)
-        deadline = time.monotonic() + PATIENCE
-        while not self._answers():
-            assert time.monotonic() < deadline
-            assert self._process.poll() is None
-            time.sleep(0.02)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while not self._answers():
+                assert time.monotonic() < deadline
+                assert self._process.poll() is None
+                time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it as a crash would."""

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +52,17 @@ class Running:
         return status_of(self.process)
 
 
+@contextmanager
+def started(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends, in whatever way: `Popen` itself would then wait for its end, and for ever."""
+    with subprocess.Popen(command, text=True, **options) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
 def status_of(process: subprocess.Popen[str]) -> int:
     """Its exit status, as soon as it has ended: `Popen.wait` with a time limit looks every 50 ms only."""
     if hasattr(os, "pidfd_open") and process.poll() is None:
@@ -66,17 +78,13 @@ def status_of(process: subprocess.Popen[str]) -> int:
 def running(*arguments: str, port: int = 0) -> Iterator[Running]:
     """Run `python -m microsock` with these arguments until the block ends; it must exit with 0 and log no traceback."""
     command = [sys.executable, "-m", "microsock", "--port", str(port), *arguments]
-    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        try:
-            server = wait_for_banner(process)
-            yield server
-            if process.poll() is None:
-                assert server.stop() == 0, "\n".join(server.errors)
-            server.reader.join(PATIENCE)
-            assert not any("Traceback" in line for line in server.errors), "\n".join(server.errors)
-        finally:
-            if process.poll() is None:
-                process.kill()
+    with started(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        server = wait_for_banner(process)
+        yield server
+        if process.poll() is None:
+            assert server.stop() == 0, "\n".join(server.errors)
+        server.reader.join(PATIENCE)
+        assert not any("Traceback" in line for line in server.errors), "\n".join(server.errors)
 
 
 def wait_for_banner(process: subprocess.Popen[str]) -> Running:
@@ -93,5 +101,6 @@ def wait_for_banner(process: subprocess.Popen[str]) -> Running:
 
 
 def keep_reading(stream: Iterator[str], errors: list[str]) -> None:
-    # A full pipe would stop the server in the middle of a log line.
-    errors.extend(line.rstrip() for line in stream)
+    # A full pipe would stop the server in the middle of a log line. Where a test fails, the pipe is closed under us.
+    with suppress(ValueError):
+        errors.extend(line.rstrip() for line in stream)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from pages import page
-from running import Running, running
+from running import Running, running, started
 
 from microsock import commands
 from microsock.adapters import control_client
@@ -132,7 +132,7 @@ def test_a_process_with_the_same_number_is_not_signalled() -> None:
 
 def test_stop_kill_ends_what_does_not_end_by_itself(folder: Path, capsys: Printed) -> None:
     command = [sys.executable, "-m", "microsock", "--port", "0", "--pid-file", "pid", "shop"]
-    with subprocess.Popen(command, text=True, stderr=subprocess.PIPE) as process:
+    with started(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         banner = [process.stderr.readline() for _ in range(3)]
         port = int(banner[1].rpartition(" (")[0].rpartition(":")[2])

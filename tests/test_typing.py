@@ -26,7 +26,7 @@ def mypy(*files: Path) -> tuple[int, str]:
 
 
 def pyright(*files: Path) -> tuple[int, str]:
-    needed("node", "Node.js")
+    needed("node")
     return run("pyright", "--pythonpath", sys.executable, *map(str, files))
 
 

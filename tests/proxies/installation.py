@@ -42,7 +42,7 @@ http {{
 @contextmanager
 def proxied(name: str, folder: Path, port: int) -> Iterator[str]:
     """Run a proxy in front of the server on this port; gives the proxy's address, as ``127.0.0.1:4711``."""
-    program = needed(name, "a proxy")
+    program = needed(name)
     address = f"127.0.0.1:{free_port()}"
     config = folder / f"{name}.conf"
     config.write_text(_configuration(name, folder, address, port))
@@ -52,8 +52,12 @@ def proxied(name: str, folder: Path, port: int) -> Iterator[str]:
             _wait_for(address, process, folder)
             yield address
         finally:
+            # By TERM, which ends the processes that nginx has started as well.
             process.terminate()
-            process.wait(PATIENCE)
+            try:
+                process.wait(PATIENCE)
+            finally:
+                process.kill()
 
 
 def free_port() -> int:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,17 +66,22 @@ class Reloader:
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         self.errors = ""
-        self.reader = threading.Thread(target=self._read)
+        self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
-        self.says("Listening on")
+        try:
+            self.says("Listening on")
+        except BaseException:
+            self.kill()
+            raise
         found = re.search(r"http://127\.0\.0\.1:(\d+)", self.errors)
         assert found
         self.port = int(found[1])
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.errors += line
+        with suppress(ValueError):  # closed under us, where a test fails
+            for line in self.process.stderr:
+                self.errors += line
 
     def says(self, text: str, times: int = 1) -> None:
         eventually(lambda: self.errors.count(text) >= times, lambda: self.errors)
@@ -411,10 +417,21 @@ def test_ctrl_c_to_both_is_one_key_and_a_second_one_is_status_130(
     with socket.create_connection(("127.0.0.1", server.port)) as client:
         client.sendall(b"GET /stuck HTTP/1.1\r\nHost: localhost\r\n\r\n")
         eventually((tmp_path / "stuck").exists, str)
+        eventually(lambda: status_line(pid, "State").startswith("S"), str)
+        before = status_line(pid, "voluntary_ctxt_switches")
         server.process.send_signal(signal.SIGINT)
         server.says("Stopping")
+        # Once it sleeps again it has taken the first signal: the kernel would make one of two that come before.
+        eventually(lambda: status_line(pid, "voluntary_ctxt_switches") != before, str)
         assert server.end(signal.SIGINT) == 130
     assert not is_alive(pid)
+
+
+def status_line(pid: int, name: str) -> str:
+    """What the kernel says of a process (proc(5))."""
+    found = re.search(rf"^{name}:\t(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
 
 
 def test_when_the_parent_is_killed_no_child_stays(start: Callable[..., Reloader]) -> None:

@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from running import started
 
 from microsock import App, BadSetting, Server
 
@@ -61,7 +62,7 @@ def get(port: int, path: str = "/") -> str:
 def test_a_server_runs_in_as_many_processes_as_it_was_told_and_returns_in_its_own(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM + SERVER + AFTER)
     command = [sys.executable, "program.py"]
-    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
         seen: set[str] = set()
@@ -77,7 +78,7 @@ def test_a_server_runs_in_as_many_processes_as_it_was_told_and_returns_in_its_ow
 def test_app_run_with_workers_reloads_them_with_the_same_code_and_says_so(tmp_path: Path) -> None:
     (tmp_path / "program.py").write_text(PROGRAM + RUN + AFTER)
     command = [sys.executable, "program.py"]
-    with subprocess.Popen(command, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with started(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         banner = [process.stderr.readline() for _ in range(3)]
         assert banner[0].endswith(" · 2 routes, 0 websockets · preforked, 2 workers\n")

@@ -44,7 +44,8 @@ class Workers:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        self.errors.extend(line.rstrip("\n") for line in self.process.stderr)
+        with suppress(ValueError):  # closed under us, where a test fails
+            self.errors.extend(line.rstrip("\n") for line in self.process.stderr)
 
     def _url(self) -> str:
         found = re.search(r"Listening on (http://\S+)", "\n".join(self.errors))

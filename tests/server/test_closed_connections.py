@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from leftovers import left_behind
+from live_objects import left_behind
 from wire import HANDSHAKE, ask, handshake, message
 
 from microsock import App, EventStream, HTTPError, Pending, Request, WebSocket, WebSocketClosed, blocking, sleep

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from certs import client_context, issued
-from leftovers import left_behind
+from live_objects import left_behind
 from wire import HANDSHAKE, ask, message
 
 from microsock import App, EventStream, Pending, Request, Server, WebSocket

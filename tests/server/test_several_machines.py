@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from redis_server import RedisServer, redis_server
-from running import Running, running, wait_for_banner
+from running import Running, running, started, wait_for_banner
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -173,7 +173,7 @@ def test_a_redis_that_does_not_answer_holds_nobody_up_for_long(app: str, redis_s
 
 def test_when_the_parent_of_workers_is_killed_its_bridge_goes_too(app: str, redis_server: RedisServer) -> None:
     command = [sys.executable, "-m", "microsock", "-w", "2", "--port", "0", "--bus", redis_server.url, app]
-    with subprocess.Popen(command, text=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with started(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         server = wait_for_banner(process)
         eventually(lambda: len(processes_of(app)) == 4)  # the parent, two workers and the bridge
         process.kill()
