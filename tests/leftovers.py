@@ -38,9 +38,11 @@ _COVERAGE = "COVERAGE_PROCESS_CONFIG"
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is started."""
+    config.stash[CHILDREN] = set(children())
     heed_signals()
     adopt_orphans()
     if not is_worker(config):
+        config.stash[ENVIRONMENT] = {name: os.environ.get(name) for name in (_COVERAGE, "TMPDIR")}
         made = make_folder()
         config.stash[FOLDER] = made
         move_coverage(made)
@@ -49,13 +51,15 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
     """After everything, also where the run was interrupted; a second Ctrl+C does not interrupt this."""
-    signal.signal(signal.SIGINT, _do_nothing)
-    while kill_all(children()):
+    before, others = signal.signal(signal.SIGINT, _do_nothing), config.stash[CHILDREN]
+    while kill_all([pid for pid in children() if pid not in others]):
         pass
     folder = config.stash.get(FOLDER, None)
     if folder is not None:
         keep_coverage(folder, passed=config.stash.get(PASSED, False))
         shutil.rmtree(folder, ignore_errors=True)
+        put_back(config.stash[ENVIRONMENT])
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.hookimpl(trylast=True)
@@ -65,6 +69,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 FOLDER, PASSED = pytest.StashKey[Path](), pytest.StashKey[bool]()
+CHILDREN, ENVIRONMENT = pytest.StashKey[set[int]](), pytest.StashKey[dict[str, str | None]]()
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -185,6 +190,16 @@ def make_folder() -> Path:
     folder.chmod(0o711)  # other users may have a socket in it, as in /tmp
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     return folder
+
+
+def put_back(environment: dict[str, str | None]) -> None:
+    """For a program that goes on behind pytest, or runs it again."""
+    tempfile.tempdir = None
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def move_coverage(folder: Path) -> None:

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from pace import quickest
 from wire import HANDSHAKE, ask, handshake, statuses
 
 from microsock import Address, App, Request, WebSocket
@@ -161,9 +162,13 @@ def test_of_the_two_families_x_forwarded_counts_and_the_other_is_warned_of(caplo
 def test_no_header_however_long_takes_more_than_a_moment(name: str, part: str) -> None:
     proxies, text = Proxies(resolve({"behind_proxy": True})), (part * 8000)[:8000].encode()
     request = Request("GET", "/", [(name.lower().encode(), text)], client=Address(*PROXY))
-    begin = time.process_time()
-    proxies.look(request)
-    assert time.process_time() - begin < 0.05
+
+    def seconds() -> float:
+        begin = time.process_time()
+        proxies.look(request)
+        return time.process_time() - begin
+
+    assert quickest(seconds, 0.05) < 0.05
 
 
 @pytest.mark.parametrize("nothing", [",", ";", " ,", "\t;", "a=b;"])

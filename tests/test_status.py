@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pace import quickest
 
 from microsock import App, BadRule, EventStream, Pending, Request, WebSocket
 from microsock.board import private_board
@@ -325,15 +326,15 @@ def test_a_report_of_256_workers_is_made_within_a_tenth_of_a_second() -> None:
     board = private_board(float, 256)
     for number in range(1, 257):
         board.tally(board.claim(number), number)
-    best = min(_timed(lambda: report([Standing(board, {})])) for _ in range(5))
     # What it costs to measure coverage is more than the work itself.
-    assert best < (0.1 if sys.gettrace() is None else 0.6)
+    most = 0.1 if sys.gettrace() is None else 0.6
+    assert quickest(lambda: _timed(lambda: report([Standing(board, {})])), most) < most
 
 
 def _timed(call: Any) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     call()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def test_several_servers_of_one_app_are_added_up_but_one_board_once(app: App) -> None:
