@@ -34,14 +34,14 @@ class Later:
         (("made", 201), 201, b"made"),
         (Response("gone", 410), 410, b"gone"),
         (HTTPError(409), 409, b"409 Conflict\n"),
-        (iter(["one", "two"]), 200, b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
+        (lambda: iter(["one", "two"]), 200, b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"),
     ],
 )
 def test_what_is_given_later_means_what_it_means_at_once(value: object, status: int, body: bytes) -> None:
     later = Later()
     client, connection = asked(later.app, ask())
     assert connection.receive() == b""
-    later.tokens[0].complete(value)
+    later.tokens[0].complete(value() if callable(value) else value)
     answer = connection.receive()
     assert (statuses(answer), body_of(answer)) == ([status], body)
     connection.send(ask("/now"))

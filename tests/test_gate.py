@@ -96,3 +96,76 @@ def test_what_limits_say_stays_with_its_answer(headers: dict[str, str] | None) -
         said += [client.get("/", headers={"Connection": "close"}).headers["RateLimit"] for _ in range(2)]
     assert said == [f'"route";r={left};t=60' for left in (4, 3, 2, 1, 0)]
     assert "RateLimit" not in page.headers
+
+
+# What it says to those whom it refuses.
+
+
+class Strict(Store):
+    """Says the same to everybody."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__()
+        self.verdict = verdict
+
+    def hit(
+        self, key: bytes, rate: Rate, done: Callable[[Verdict], None] | None = None, cost: int = 1
+    ) -> Verdict | None:
+        return self.verdict
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(0.0, 1), (0.2, 1), (1.0, 1), (1.1, 2), (59.5, 60)])
+@pytest.mark.parametrize(("away", "status"), [(False, 429), (True, 503)])
+def test_who_is_refused_is_told_in_whole_seconds_when_to_come_back(
+    app: App, left: float, seconds: int, away: bool, status: int
+) -> None:
+    with client_of(app, Strict(Verdict(False, 0, left, away))) as client, client.raw_connection() as connection:
+        connection.send(b"GET /users/ada HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = connection.receive()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nRetry-After: %d\r\n" % seconds in answer
+
+
+def test_where_nothing_can_be_counted_that_is_said(app: App) -> None:
+    with client_of(app, Strict(Verdict(False, 0, 1.0, away=True))) as client:
+        answer = client.get("/users/ada")
+    assert answer.text == "503 requests cannot be counted now\n"
+    assert "RateLimit" not in answer.headers
+
+
+def test_who_has_not_connected_is_told_so() -> None:
+    app = App(connection_required=True)
+    app.get("/")(lambda request: "x")
+    with app.test_client() as client:
+        assert client.get("/").text == "400 this client is not connected\n"
+
+
+def test_a_key_that_is_no_text_is_an_error_that_names_its_function(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    def by_number(request: Request) -> int:
+        return 5
+
+    app.get("/")(app.limit("1/minute", key=by_number)(lambda request: "x"))  # type: ignore[arg-type]
+    with app.test_client() as client:
+        assert client.get("/").status_code == 500
+    assert "by_number' of @app.limit returned 5; return a str" in caplog.text
+
+
+def test_a_rule_may_have_any_text_as_well() -> None:
+    app, store = App(), Store()
+    app.get("/\ud800")(app.limit("1/minute")(lambda request: "x"))
+    (route,) = app.router.routes
+    with client_of(app, store) as client:
+        gate = client.world.site.gate
+        assert gate is not None
+        assert [meter.scope for meter in gate.meters(route)] == [b"route GET /\xed\xa0\x80\x001/60.0\x00"]
+
+
+def test_the_limits_of_a_route_are_made_once(app: App) -> None:
+    with client_of(app, Store(), rate_limit="9/second") as client:
+        gate = client.world.site.gate
+        assert gate is not None
+        route = app.match(Request("GET", "/users/ada")).route
+        assert [len(gate.meters(each)) for each in (route, None)] == [3, 1]
+        assert gate.meters(route) is gate.meters(route) is not gate.meters(None)

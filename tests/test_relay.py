@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from microsock import envelope
 from microsock.follower_counts import MAX_FOLLOWERS
+from microsock.history import Record
 from microsock.relay import Relay
 
 
@@ -514,3 +516,92 @@ def test_no_worker_that_has_gone_bad_breaks_the_relay_for_others(said: list[tupl
     assert parent.kinds(4)[-1:] in ("W", "L")
     parent.publish(3, "news", "fine")
     assert [data for _, _, data in parent.records(4)] == ["fine"]
+
+
+@pytest.mark.parametrize("message", [b"", b"nonsense", envelope.LEADS])
+def test_what_is_refused_is_shown(parent: Parent, message: bytes) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"nothing to deliver: {message!r}")):
+        parent.relay.deliver(message)
+    if message != envelope.LEADS:
+        with pytest.raises(ValueError, match=re.escape(f"no message of a worker's bus: {message!r}")):
+            parent.relay.receive(1, message)
+
+
+# What is retained.
+
+
+def test_what_is_published_from_outside_is_retained_where_that_is_said(parent: Parent) -> None:
+    parent.relay.publish("a", "passing")
+    parent.relay.publish("b", "lasting", retain=True)
+    said = {topic: parent.relay.has_retained(envelope.publish_message(topic, data, None, retain=retain))
+            for topic, data, retain in (("a", "passing", False), ("b", "lasting", True))}  # fmt: skip
+    assert said == {"a": False, "b": True}
+
+
+@pytest.mark.parametrize(
+    ("topic", "data", "retained"), [("a", "two", True), ("a", "one", False), ("b", "two", False), ("c", "two", False)]
+)
+def test_a_value_is_a_topics_own_as_it_was_published_last(
+    parent: Parent, topic: str, data: str, retained: bool
+) -> None:
+    for each in ("one", "two"):
+        parent.publish(1, "a", each, retain=True)
+    parent.publish(1, "b", "other", retain=True)
+    assert parent.relay.has_retained(envelope.publish_message(topic, data, None, retain=True)) is retained
+
+
+# Small things.
+
+
+def test_a_relay_tells_its_birth() -> None:
+    assert Parent().relay.birth == "birth"
+
+
+def test_who_joins_without_a_word_knows_nothing_yet(parent: Parent) -> None:
+    parent.publish(1, "a", "one", retain=True)
+    parent.relay.join(9)
+    assert [envelope.read_history(each)[0] for each in parent.sent[9] if each[:1] == envelope.HISTORY] == [1]
+
+
+def test_one_piece_of_a_history_ends_behind_the_record_that_fills_it() -> None:
+    empty = Record("a", envelope.publish_message("a", b"")[1:], 1).size
+    # As large as a piece, or a byte less; and another record behind it.
+    for size, kinds in ((1 << 20, "KHM"), ((1 << 20) - 1, "KHHSW")):
+        parent = Parent()
+        parent.join(1)
+        parent.relay.receive(1, envelope.keep_message("a", 10))
+        parent.publish(1, "a", bytes(size - empty))
+        parent.publish(1, "a", b"y")
+        parent.relay.join(2)
+        assert parent.kinds(2) == kinds
+
+
+def test_who_is_told_in_pieces_counts_before_the_last_and_does_not_hear_of_itself() -> None:
+    parent = Parent()
+    parent.join(1)
+    parent.count(1, a=2)
+    parent.relay.receive(1, envelope.keep_message("a", 10))
+    for _ in range(3):
+        parent.publish(1, "a", bytes(600_000))
+    parent.relay.receive(2, envelope.join_message(0))
+    assert parent.kinds(2) == "KHHM"
+    parent.count(2, a=5)
+    parent.relay.receive(2, envelope.join_message(2))
+    assert parent.kinds(2) == "KHHMHSW"
+    assert envelope.read_subscribers(parent.sent[2][-2]) == [("a", 2)]
+
+
+def test_the_counts_of_this_host_are_the_sums_of_its_workers(parent: Parent) -> None:
+    parent.count(1, a=2, b=1)
+    parent.count(2, a=3)
+    parent.relay.elsewhere("one", {"a": 10})
+    parent.relay.elsewhere("other", {"a": 100})
+    assert parent.relay.counts_here() == {"a": 5, "b": 1}
+    assert parent.relay.counts() == {"a": 115, "b": 1}
+    parent.relay.elsewhere("one", {})
+    assert parent.relay.counts() == {"a": 105, "b": 1}
+
+
+def test_that_nobody_follows_what_nobody_has_followed_is_no_news(parent: Parent) -> None:
+    parent.count(1, a=0)
+    assert parent.relay.counts() == {}

@@ -3,58 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from microsock.adapters.channel import framed
 from microsock.runners.brood import Brood
-from microsock.runners.forking import Seat
 from microsock.runners.household import Household
 from microsock.runners.roster import Member, Roster
 from microsock.server.loop import Loop
 
+from .kernel import KILLED, Kernel
+
 pytestmark = pytest.mark.server
-
-KILLED = int(signal.SIGKILL)
-"""What ``waitpid`` says of one that was."""
-
-
-class Kernel:
-    """Children of this process that are no processes."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.alive: set[int] = set()
-        self.ended: dict[int, int] = {}
-        self.ends: dict[int, socket.socket] = {}
-        self.full = False
-        self.on_wait: Callable[[int], object] = lambda pid: None
-        monkeypatch.setattr(os, "waitpid", self.waitpid)
-        monkeypatch.setattr("microsock.runners.brood.fork_worker", self.fork_worker)
-
-    def fork_worker(self, seat: Seat, release: Callable[[], None], work: Callable[[Seat], int]) -> int:
-        if self.full:
-            seat.sock.close()
-            raise BlockingIOError("no process to be had")
-        pid = 500 + seat.number
-        self.alive.add(pid)
-        self.ends[pid] = seat.sock
-        return pid
-
-    def end(self, pid: int, status: int = 0) -> None:
-        """A child ends."""
-        self.alive.discard(pid)
-        self.ended[pid] = status
-
-    def waitpid(self, pid: int, options: int) -> tuple[int, int]:
-        if not (self.ended or self.alive if pid == -1 else pid in self.ended or pid in self.alive):
-            raise ChildProcessError
-        found = next(iter(self.ended), 0) if pid == -1 else pid * (pid in self.ended)
-        self.on_wait(pid)
-        return found, self.ended.pop(found, 0)
 
 
 class Home(Household):
@@ -92,16 +54,13 @@ class Parent:
         self.roster.died(member, 0.0)
 
     def close(self) -> None:
-        self.kernel.alive.clear()
         self.brood.end()
-        for sock in self.kernel.ends.values():
-            sock.close()
+        self.kernel.close()
         self.loop.close()
 
 
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
-    monkeypatch.setattr("microsock.runners.brood.send_signal", lambda pid, signum: None)
     made = Parent(monkeypatch)
     yield made
     made.close()
@@ -136,15 +95,15 @@ def test_one_that_has_ended_misses_nothing_that_is_sent(parent: Parent) -> None:
 
 
 def test_children_that_are_no_workers_are_for_others_to_wait_for(parent: Parent) -> None:
-    parent.kernel.end(77)
+    parent.kernel.ended[77] = 0
     parent.brood.reap()
     assert parent.kernel.ended == {77: 0}
 
 
 def test_as_pid_1_orphans_of_others_are_waited_for_too(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    for pid in (77, 78, 501):
-        parent.kernel.end(pid)
+    parent.kernel.ended |= {77: 0, 78: 0}
+    parent.kernel.end(501)
     parent.brood.reap()
     assert parent.kernel.ended == {}
     assert parent.ended == [(1, "exited with status 0")]
@@ -158,7 +117,7 @@ def test_as_pid_1_a_worker_that_ends_while_orphans_are_waited_for_is_buried(
     parent: Parent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "getpid", lambda: 1)
-    parent.kernel.end(77)
+    parent.kernel.ended[77] = 0
 
     def end_one(pid: int) -> None:
         # Both workers have been asked for by then.

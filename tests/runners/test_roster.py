@@ -167,3 +167,68 @@ def test_where_no_process_is_to_be_had_it_is_tried_again_later() -> None:
     roster.wanted = 3
     roster.not_forked(5.0)
     assert roster.plan(5.0).again_at == pytest.approx(5.1)
+
+
+def test_one_that_is_forked_was_heard_of_just_now() -> None:
+    member = Roster(1, capacity=4).born(501, 7.0)
+    assert (member.number, member.pid, member.born, member.heard_at, member.ready_at) == (1, 501, 7.0, 7.0, None)
+
+
+def test_one_that_has_lived_for_a_second_is_replaced_at_once() -> None:
+    roster = staffed(1)
+    roster.died(roster.members[1], 1.0)
+    assert roster.plan(1.0) == (1, [], None)
+
+
+def test_after_one_that_has_lived_the_next_that_does_not_is_put_off_for_a_moment_again() -> None:
+    roster, now = staffed(1), 0.0
+    for _ in range(4):
+        roster.died(roster.members[1], now)
+        now = roster.plan(now).again_at or now
+        begin(roster, now)
+    roster.died(roster.members[1], now + 60)
+    begin(roster, now + 60)
+    roster.died(roster.members[1], now + 60.5)
+    begun, dismissed, again_at = roster.plan(now + 60.5)
+    assert (begun, dismissed) == (0, [])
+    assert again_at == pytest.approx(now + 60.6)
+
+
+def test_each_reload_replaces_all_workers_again() -> None:
+    roster = staffed(1)
+    for now in (10.0, 20.0, 30.0):
+        (old,) = roster.members.values()
+        roster.reload()
+        assert not roster.is_settled
+        begin(roster, now)
+        assert roster.plan(now).dismiss == [old]
+        assert roster.died(old, now) is Fate.LEFT
+        assert roster.is_settled
+
+
+def test_a_reload_within_another_that_does_not_come_up_leaves_that_one_to_go_on() -> None:
+    roster = staffed(2)
+    oldest = list(roster.members.values())
+    roster.reload()
+    begin(roster, 10.0)
+    (left,) = roster.plan(10.0).dismiss
+    roster.died(left, 10.1)
+    roster.reload()
+    (broken,) = begin(roster, 10.2, ready=False)
+    assert roster.died(broken, 10.3) is Fate.ABANDONED
+    # The first of the two had come up: the one from before it is still to be replaced, and one that dies is no sign.
+    assert not roster.is_settled
+    (next_one,) = begin(roster, 10.4, ready=False)
+    assert roster.died(next_one, 10.5) is Fate.LOST
+    begin(roster, 10.7)
+    assert roster.plan(10.7).dismiss == [member for member in oldest if member is not left]
+    assert roster.is_settled
+
+
+def test_of_too_many_those_go_first_that_are_to_be_replaced() -> None:
+    roster = staffed(3)
+    first, second, third = roster.members.values()
+    roster.retire(first)
+    roster.wanted = 1
+    assert roster.plan(5.0).dismiss == [first, third]
+    assert [member.leaving for member in (first, second, third)] == [True, False, True]

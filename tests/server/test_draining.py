@@ -33,12 +33,16 @@ def test_an_idle_connection_has_half_a_second_for_a_request_that_is_on_its_way()
 def test_a_connection_that_begins_now_has_half_a_second_for_its_request() -> None:
     client, connection = asked(Sample().app, b"")
     client.world.drain()
-    late, slow = client.raw_connection(), client.raw_connection()
+    late, slow, silent = (client.raw_connection() for _ in range(3))
     client.advance(0.4)
+    assert [each.ended for each in (late, slow, silent)] == [False] * 3
     late.send(ask())
     slow.send(b"GET")
     assert statuses(late.receive()) == [200]
-    client.advance(0.5)
+    client.advance(0.1)
+    assert silent.receive() == b""
+    assert silent.ended
+    client.advance(0.4)
     assert statuses(slow.receive()) == [408]
     connection.receive()
     assert connection.ended

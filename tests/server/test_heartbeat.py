@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -27,6 +27,13 @@ def app() -> App:
             ws.close(4000)
 
     return app
+
+
+@pytest.fixture(autouse=True)
+def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A connection that ends by an error of ours has ended too, and is none that a deadline has closed."""
+    yield
+    assert [record.message for record in caplog.get_records("call") if record.levelname == "ERROR"] == []
 
 
 def sip(client: TestClient, connection: RawConnection, size: int, seconds: float) -> int:
@@ -154,3 +161,55 @@ def test_pings_stop_with_the_close(app: App) -> None:
     client.app.websockets[0].close()
     client.advance(10)
     assert [frame.opcode for frame in frames_of(connection)] == [CLOSE]
+
+
+def test_one_that_opens_late_is_pinged_as_well(app: App) -> None:
+    client, connection = asked(app, b"", ping_interval=20, head_timeout=60)
+    client.advance(30)
+    connection.send(HANDSHAKE)
+    client.advance(19.9)
+    assert frames_of(connection) == []
+    client.advance(0.1)
+    assert [frame.opcode for frame in frames_of(connection)] == [PING]
+
+
+def test_one_that_answers_is_pinged_each_time_however_long_it_may_take_to_answer(app: App) -> None:
+    client, connection = asked(app, HANDSHAKE, ping_interval=1, ping_timeout=30)
+    for _ in range(5):
+        client.advance(1)
+        assert [frame.opcode for frame in frames_of(connection)] == [PING]
+        connection.send(build_frame(PONG, b""))
+
+
+def test_one_that_has_not_answered_yet_is_not_pinged_again(app: App) -> None:
+    client, connection = asked(app, HANDSHAKE, ping_interval=1, ping_timeout=30)
+    client.advance(10)
+    assert [frame.opcode for frame in frames_of(connection)] == [PING]
+
+
+def test_our_close_is_waited_for_though_no_pong_comes(app: App) -> None:
+    client, connection = asked(app, HANDSHAKE, ping_interval=3, ping_timeout=1, close_timeout=10)
+    client.advance(2.5)
+    client.app.websockets[0].close()
+    client.advance(9.9)
+    assert not connection.closed
+    client.advance(0.1)
+    assert connection.closed
+
+
+def test_one_that_was_not_read_from_has_ping_timeout_from_when_it_is_again_and_no_more() -> None:
+    app = App()
+
+    @app.websocket("/ws")
+    def sleeper(ws: WebSocket) -> Generator[Any, Any, None]:
+        yield from sleep(25)
+        while True:
+            yield from ws.receive()
+
+    client, connection = asked(app, HANDSHAKE + message(bytes(16 << 10)) * 8, ping_interval=20, ping_timeout=10)
+    client.advance(20)
+    assert [frame.opcode for frame in frames_of(connection)] == [PING]
+    client.advance(14.9)
+    assert not connection.closed
+    client.advance(10.1)
+    assert connection.closed

@@ -37,6 +37,13 @@ def app() -> App:
     return app
 
 
+@pytest.fixture(autouse=True)
+def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A connection that ends by an error of ours has ended too, and is none that a deadline has closed."""
+    yield
+    assert [record.message for record in caplog.get_records("call") if record.levelname == "ERROR"] == []
+
+
 def drip(client: TestClient, connection: RawConnection, data: bytes, every: float) -> None:
     """Send byte by byte, as slowly as that."""
     for index in range(len(data)):
@@ -85,6 +92,21 @@ def test_a_request_within_keep_alive_timeout_is_served_and_starts_it_anew(app: A
         client.advance(4.9)
         connection.send(ask())
     assert statuses(connection.receive()) == [200] * 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_after_any_number_of_requests_an_idle_connection_is_closed_in_time(app: App, count: int, method: str) -> None:
+    client, connection = asked(app, b"", head_timeout=3, keep_alive_timeout=5)
+    for _ in range(count):
+        client.advance(2)
+        connection.send(ask(method=method))
+    assert len(statuses(connection.receive())) == count
+    client.advance(4.9)
+    assert not connection.ended
+    client.advance(0.1)
+    assert connection.receive() == b""
+    assert connection.ended
 
 
 def test_a_heads_deadline_is_absolute_though_a_byte_comes_every_four_seconds(app: App) -> None:
@@ -182,6 +204,21 @@ def test_a_peer_that_pauses_for_less_than_write_timeout_survives(app: App) -> No
     assert len(connection.receive()) > 500_000
 
 
+def test_who_has_taken_an_answer_may_rest_for_longer_than_write_timeout_and_not_so_in_the_next(app: App) -> None:
+    client, connection = asked(
+        app, ask("/large"), capacity=10_000, write_timeout=20, keep_alive_timeout=100, min_rate=0
+    )
+    client.advance(5)
+    assert len(connection.receive()) > MIB
+    client.advance(90)
+    assert not connection.ended
+    connection.send(ask("/large"))
+    client.advance(19.9)
+    assert not connection.closed
+    client.advance(2.6)
+    assert connection.closed
+
+
 # After the last answer.
 
 
@@ -217,3 +254,11 @@ def test_a_kept_connection_whose_answer_is_still_under_way_is_not_cut_short(app:
     client, connection = asked(app, ask("/large"), capacity=2 * MIB, keep_alive_timeout=5)
     assert sip(client, connection, 20_000, seconds=60) > MIB
     assert connection.ended
+
+
+def test_one_that_takes_less_of_it_than_min_rate_has_write_timeout_too(app: App) -> None:
+    client, connection = asked(
+        app, ask("/large", "Connection: close"), capacity=2 * MIB, write_timeout=20, min_rate=500
+    )
+    assert sip(client, connection, 400, seconds=60) < 400 * 25
+    assert connection.closed

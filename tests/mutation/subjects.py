@@ -1,0 +1,87 @@
+"""The modules that mutants are made of, the tests that are to find them, and the mutants that change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+__all__ = ["EQUIVALENT", "SUBJECTS", "Mutant", "equivalent"]
+
+_LIMITS_ON_BOTH_WAYS = "tests/server/test_straight.py::test_limits_say_the_same_on_both_ways_until_and_when_they_refuse"
+SUBJECTS: dict[str, list[str]] = {
+    "gate": ["tests/test_gate.py", "tests/test_limits.py", "tests/test_limit_promises.py", "tests/test_app_clients.py"],
+    "relay": ["tests/test_relay.py", "tests/test_bus_and_relay.py"],
+    "runners/roster": ["tests/runners/test_roster.py"],
+    "runners/supervisor": ["tests/runners/test_supervising.py"],
+    "server/patience": [
+        "tests/server/test_patience.py",
+        "tests/server/test_heartbeat.py",
+        "tests/server/test_draining.py",
+        "tests/server/test_leaving.py",
+        "tests/server/test_lingering.py",
+    ],
+    "server/connection": [
+        "tests/server/test_connection.py",
+        "tests/server/test_draining.py",
+        "tests/server/test_patience.py",
+        "tests/server/test_heartbeat.py",
+        "tests/server/test_departures.py",
+        "tests/server/test_leaving.py",
+        "tests/server/test_dump.py",
+        "tests/test_conversation_pushes.py",
+    ],
+    "answer": [
+        "tests/test_answer.py",
+        "tests/test_answer_accounts.py",
+        "tests/test_answer_streams.py",
+        "tests/test_blocking.py",
+        "tests/test_following.py",
+        "tests/test_gate.py",
+        "tests/test_limits.py",
+        _LIMITS_ON_BOTH_WAYS,
+    ],
+    "exchange": [
+        "tests/test_exchange.py",
+        "tests/test_answer.py",
+        "tests/test_answer_accounts.py",
+        "tests/test_answer_streams.py",
+        "tests/test_gate.py",
+        "tests/test_limits.py",
+        "tests/test_conversation.py",
+        "tests/test_conversation_ends.py",
+        "tests/test_conversation_generators.py",
+        "tests/test_proxies.py",
+        "tests/server/test_patience.py",
+        "tests/server/test_draining.py",
+        "tests/server/test_leaving.py",
+        "tests/server/test_departures.py",
+        "tests/server/test_dump.py",
+        _LIMITS_ON_BOTH_WAYS,
+    ],
+}
+EQUIVALENT = Path(__file__).parent / "equivalent.txt"
+
+
+class Mutant(NamedTuple):
+    """A change: which function of which module, and its lines before and after."""
+
+    module: str
+    function: str
+    before: str
+    after: str
+
+
+def equivalent() -> dict[Mutant, str]:
+    """Those that no test can find, and why.
+
+    A paragraph each: module and function, the line before behind ``-``, after it behind ``+``, and the reason.
+    """
+    found = {}
+    for paragraph in EQUIVALENT.read_text().strip().split("\n\n"):
+        if paragraph.startswith("#"):
+            continue
+        where, *lines = paragraph.splitlines()
+        module, function = where.split()
+        before, after = (" ".join(line[2:] for line in lines if line[0] == sign) for sign in "-+")
+        found[Mutant(module, function, before, after)] = " ".join(line for line in lines if line[0] not in "-+")
+    return found
