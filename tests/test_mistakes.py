@@ -120,7 +120,7 @@ MISTAKES: list[tuple[Callable[[], object], str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("make", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
+@pytest.mark.parametrize(("make", "message"), MISTAKES, ids=[message.partition(" at 0x")[0] for _, message in MISTAKES])
 def test_a_mistake_says_what_to_write(make: Callable[[], object], message: str) -> None:
     with pytest.raises(SetupError) as caught:
         made = make()
