@@ -19,6 +19,8 @@ from .events import CloseReceived, Event, MessageReceived, PingReceived, PongRec
 
 __all__ = ["Strict"]
 
+_TRY_AGAIN_LATER, _BAD_GATEWAY = 1013, 1014
+
 
 class Strict:
     """Holds wsproto while a message or a frame is in parts.
@@ -30,6 +32,7 @@ class Strict:
 
     __slots__ = (
         "_binary",
+        "_code",
         "_decoder",
         "_deflate",
         "_header",
@@ -59,6 +62,7 @@ class Strict:
         self._header: FrameHeader | None = None  # of a compressed frame, whose payload is inflated
         self._decoder: codecs.IncrementalDecoder | None = None  # of compressed text
         self._mask = b""
+        self._code = b""  # the first two bytes of a Close's payload, as they came
         self._inflated: int | None = None  # bytes so far of a compressed message
         self._text = io.StringIO()
         self._binary = bytearray()
@@ -82,15 +86,16 @@ class Strict:
         """Take a frame's header; ``raw`` is how it came. Gives what it brought about."""
         self.left = header.length
         self.is_close = header.opcode == CLOSE
+        self._code = b""
         starts = header.opcode in (TEXT, BINARY) and not self.within
         if starts:
             self._inflated = 0 if header.rsv == RSV1 and self._deflate is not None else None
         self._header = header if self._is_compressed(header, starts) else None
         if header.opcode < 8:
             self.within = not header.fin
+        self._mask = raw[-4:] if header.masked else b""
         if self._header is None:
             return self._feed(raw)
-        self._mask = raw[-4:]
         if starts:
             self._start_compressed(header)
         return [] if self.left else self._receive(b"")
@@ -111,7 +116,7 @@ class Strict:
             return self._inflate()
         self.left -= len(part)
         if self._header is None:
-            return self._feed(part)
+            return self._feed(self._with_known_code(part) if self.is_close else part)
         plain = unmask(part, self._mask)
         turn = len(part) % 4
         self._mask = self._mask[turn:] + self._mask[:turn]
@@ -155,6 +160,20 @@ class Strict:
 
     # wsproto.
 
+    def _with_known_code(self, part: bytes) -> bytes:
+        # wsproto refuses 1014, which is in the registry of close codes (IANA, for RFC 6455 section 11.7), as it would
+        # refuse a code that nobody has given a meaning. It gets 1013, which differs in one byte, the second.
+        second = 1 - len(self._code)
+        self._code += part[: second + 1]
+        if second < 0 or second >= len(part) or not self._is_bad_gateway:
+            return part
+        known = part[second] ^ _TRY_AGAIN_LATER ^ _BAD_GATEWAY
+        return part[:second] + bytes((known,)) + part[second + 1 :]
+
+    @property
+    def _is_bad_gateway(self) -> bool:
+        return bool(self._mask) and unmask(self._code, self._mask) == _BAD_GATEWAY.to_bytes(2, "big")
+
     def _feed(self, data: bytes) -> list[Event]:
         self._wsproto.receive_data(data)
         return [event for found in self._wsproto.events() if (event := self._translated(found)) is not None]
@@ -175,4 +194,5 @@ class Strict:
         assert isinstance(event, CloseConnection)
         # wsproto reports a broken protocol as it reports a Close frame; only its state tells them apart.
         by_peer = self._wsproto.state is not ConnectionState.OPEN
-        return CloseReceived(int(event.code), event.reason or "", by_peer)
+        code = _BAD_GATEWAY if event.code == _TRY_AGAIN_LATER and self._is_bad_gateway else int(event.code)
+        return CloseReceived(code, event.reason or "", by_peer)

@@ -140,6 +140,7 @@ BROKEN = [
     (build_frame(TEXT, b"\xc3", fin=False) + build_frame(CONTINUATION, b"\x28"), 1007),
     (build_frame(TEXT, b"\xc3", fin=False) + build_frame(CONTINUATION, b""), 1007),
     (build_frame(CLOSE, b"\x03\xe8\xff"), 1007),
+    (build_frame(CLOSE, b"\x03\xf6\xff"), 1007),
     # Too much (see also below).
     (build_frame(BINARY, bytes(SIZE + 1)), 1009),
     (build_frame(TEXT, "a", length=1 << 40), 1009),
@@ -230,6 +231,8 @@ def test_100000_empty_fragments_are_stopped_early() -> None:
         (b"\x0f\xa0", 4000, ""),
         (b"", 1005, ""),
         (b"\x03\xe9" + b"r" * 123, 1001, "r" * 123),
+        *((code.to_bytes(2, "big") + b"later", code, "later") for code in range(1007, 1015)),
+        (b"\x03\xf6", 1014, ""),
     ],
 )
 def test_the_peers_close_is_answered_with_its_own_code(payload: bytes, code: int, reason: str) -> None:
