@@ -65,16 +65,10 @@ class Client:
 
 
 class ClientTable(Protocol):
-    """Where the marks are kept. Every method may be called from any thread.
+    """Where the marks are kept. Every method may be called from any thread."""
 
-    Attributes:
-        dropped: called with each client whose mark had to make room for another, by the thread that added that.
-    """
-
-    dropped: Callable[[Client], object] | None
-
-    def add(self, client: Client) -> bool:
-        """Mark a client; whether it is new."""
+    def add(self, client: Client, dropped: Callable[[Client], object] | None = None) -> bool:
+        """Mark a client; whether it is new. ``dropped`` is called with the client whose mark had to make room for it."""
         ...
 
     def remove(self, key: str) -> Client | None:
@@ -92,18 +86,17 @@ class MemoryTable:
     """Marks in this process; past ``room`` of them the oldest go."""
 
     def __init__(self, room: int = 32_768) -> None:
-        self.dropped: Callable[[Client], object] | None = None
         self._room = room
         self._clients: dict[str, Client] = {}
 
-    def add(self, client: Client) -> bool:
+    def add(self, client: Client, dropped: Callable[[Client], object] | None = None) -> bool:
         """As ``ClientTable.add``."""
         new, fallen = client.key not in self._clients, None
         if new and len(self._clients) >= self._room:
             fallen = self._clients.pop(next(iter(self._clients)), None)
         self._clients[client.key] = Client(client.key, client.address)
-        if fallen is not None and self.dropped is not None:
-            self.dropped(fallen)
+        if fallen is not None and dropped is not None:
+            dropped(fallen)
         return new
 
     def remove(self, key: str) -> Client | None:
@@ -130,7 +123,6 @@ class Clients:
         self.dropped = 0
         """Marks that this process has dropped, the oldest, since there was no room; their clients connect again."""
         self._table: ClientTable = MemoryTable()
-        self._table.dropped = self._drop
 
     def on(self, address: str) -> bool:
         """Count a client as connected, by its address or what ``client_key`` calls it; whether it was not before.
@@ -173,9 +165,8 @@ class Clients:
         self._key = key
         self._tell = dropped
         if table is not None and table is not self._table:
-            table.dropped = self._drop
             for client in self._table.all():
-                table.add(client)
+                table.add(client, self._drop)
             self._table = table
 
     def tell_no_more(self, dropped: Callable[[Client], object]) -> None:
@@ -207,7 +198,7 @@ class Clients:
 
     def add(self, client: Client) -> bool:
         """``on``, with what is known of the client."""
-        return self._table.add(client)
+        return self._table.add(client, self._drop)
 
     def remove(self, key: str) -> Client | None:
         """``off``, which tells whose mark it was: to one caller of all in all workers."""

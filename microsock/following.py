@@ -54,7 +54,7 @@ class Following:
         self._opening = b""
         self._pieces: deque[bytes] = deque()
         self._size = 0
-        self._reader = SlowReader(site, self, self._cut_off)
+        self._reader: SlowReader | None = SlowReader(site, self, self._cut_off)  # None once it is closed
         self._ended = self._cut = False
         self._pulled_at = 0.0
         self._timer: Timer | None = None
@@ -83,7 +83,9 @@ class Following:
         """Follow no more."""
         self._ended = True
         self._site.topics.discard(self)
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None  # it refers to this
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -124,7 +126,7 @@ class Following:
     def deliver(self, record: Record) -> None:
         """Send on what was published."""
         piece = record.event(self._site.history.birth)
-        if piece and self._reader.admits(len(piece)):
+        if piece and self._reader is not None and self._reader.admits(len(piece)):
             self._add(piece)
 
     def end(self, code: int, reason: str) -> None:

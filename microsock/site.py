@@ -269,7 +269,7 @@ class Site:
 
     def dispose(self) -> None:
         """Refer no more to what refers to this; the last call, when all connections have closed."""
-        self.gate = None
+        self.gate = self.on_cleaned_up = None
         del self.bus, self._schedule
 
     def set_gate(self, rate: Rate | None = None) -> None:

@@ -73,16 +73,15 @@ class SharedClients:
     """A ``clients.ClientTable`` for all processes that have inherited it; past ``room`` the oldest marks go."""
 
     def __init__(self, room: int = 32_768, clock: Callable[[], float] = time.monotonic) -> None:
-        self.dropped: Callable[[Client], object] | None = None
         self._clock = clock
         self._table = SharedTable(_MARK.size, max(1, room // 16), 16, _since)
 
-    def add(self, client: Client) -> bool:
+    def add(self, client: Client, dropped: Callable[[Client], object] | None = None) -> bool:
         """As ``ClientTable.add``."""
         known: list[bool] = []
         fallen = self._table.change(_key(client.key), partial(_mark, client, self._clock(), known))
-        if fallen is not None and self.dropped is not None:
-            self.dropped(_client(fallen))
+        if fallen is not None and dropped is not None:
+            dropped(_client(fallen))
         return not known[0]
 
     def remove(self, key: str) -> Client | None:

@@ -285,7 +285,8 @@ class Frames:
         if strict is not None:
             if strict.is_close:
                 return self._feed_strict(strict)
-            self._skipped, self._strict = strict.left, None
+            self._skipped = strict.left
+            self._drop_strict(strict)
         if self._skipped:
             return self._skip()
         header = FrameHeader.read(self._buffer)
