@@ -520,7 +520,7 @@ def test_no_worker_that_has_gone_bad_breaks_the_relay_for_others(said: list[tupl
 
 @pytest.mark.parametrize("message", [b"", b"nonsense", envelope.LEADS])
 def test_what_is_refused_is_shown(parent: Parent, message: bytes) -> None:
-    with pytest.raises(ValueError, match=re.escape(f"nothing to deliver: {message!r}")):
+    with pytest.raises(ValueError, match=re.escape(f"neither published nor closed: {message!r}")):
         parent.relay.deliver(message)
     if message != envelope.LEADS:
         with pytest.raises(ValueError, match=re.escape(f"no message of a worker's bus: {message!r}")):
@@ -564,12 +564,13 @@ def test_who_joins_without_a_word_knows_nothing_yet(parent: Parent) -> None:
 
 
 def test_one_piece_of_a_history_ends_behind_the_record_that_fills_it() -> None:
-    empty = Record("a", envelope.publish_message("a", b"")[1:], 1).size
-    # As large as a piece, or a byte less; and another record behind it.
-    for size, kinds in ((1 << 20, "KHM"), ((1 << 20) - 1, "KHHSW")):
+    keep, empty = envelope.keep_message("a", 10), Record("a", envelope.publish_message("a", b"")[1:], 1).size
+    left = (1 << 20) - len(keep)
+    # As large as what is left of a piece, or a byte less; and another record behind it.
+    for size, kinds in ((left, "KHM"), (left - 1, "KHHM")):
         parent = Parent()
         parent.join(1)
-        parent.relay.receive(1, envelope.keep_message("a", 10))
+        parent.relay.receive(1, keep)
         parent.publish(1, "a", bytes(size - empty))
         parent.publish(1, "a", b"y")
         parent.relay.join(2)

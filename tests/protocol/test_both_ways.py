@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -40,6 +40,8 @@ TARGETS += [
     "https://b",
 ]
 TARGETS += ["/%", "/%zz", "/\\..\\", "/../..", "/;x", "//b@c/", "/\x0b", "/\r", "/\n", "/?#"]
+# As if the app had registered all of them, so that the table of request lines is warm from case to case too.
+REMEMBERED = {(method, target) for method in METHODS for target in TARGETS}
 VERSIONS = ["HTTP/1.1"] * 12 + ["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "http/1.1", "HTTP/1.1 ", "HTTP/1.10", ""]
 HOSTS = ["Host: a"] * 16 + [
     "host:a",
@@ -195,8 +197,10 @@ def described(request: Request | None) -> Any:
 class Side:
     """One connection, and all that it told and said."""
 
-    def __init__(self, limits: Limits, replies: Iterator[Reply], *, short: bool) -> None:
-        self.http = Http1(Peer(Address("1.2.3.4", 5)), limits, lambda: b"now", short=short)
+    def __init__(
+        self, limits: Limits, replies: Iterator[Reply], *, short: bool, targets: Container[tuple[str, str]] = REMEMBERED
+    ) -> None:
+        self.http = Http1(Peer(Address("1.2.3.4", 5)), limits, lambda: b"now", short=short, targets=targets)
         self.replies = replies
         self.told: list[Any] = []
 
@@ -279,25 +283,29 @@ def fresh_tables(patch: pytest.MonkeyPatch) -> list[bytes]:
     return judged
 
 
-def noting(judged: list[bytes], judge: Callable[[Any, bytes], Any]) -> Callable[[Any, bytes], Any]:
-    def noted(table: Any, line: bytes) -> Any:
+def noting(judged: list[bytes], judge: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(table: Any, line: bytes, *more: Any) -> Any:
         judged.append(line)
-        return judge(table, line)
+        return judge(table, line, *more)
 
     return noted
 
 
+@pytest.mark.parametrize("registered", ["GET /", "GET /other", "POST /"])
 def test_an_ordinary_request_takes_the_short_way_and_is_remembered_from_its_second_time_but_for_secrets(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, registered: str
 ) -> None:
     monkeypatch.setattr("microsock.protocol.http1.Whole", None)
     judged = fresh_tables(monkeypatch)
-    lines = [b"GET / HTTP/1.1", b"Host: a", b"Accept: x/y", b"Connection: close"]
-    secrets = [b"Cookie: a=b", b"Authorization: x"]
-    for looked_at in (lines + secrets, lines + secrets, secrets, secrets):
+    method, _, path = registered.partition(" ")
+    start, lines = b"GET / HTTP/1.1", [b"Host: a", b"Accept: x/y", b"Connection: close"]
+    secrets = [b"Cookie: a=b", b"Authorization: x", b"X-Token: a"]
+    # A path that no route has just so may be a secret itself.
+    always = [*([] if registered == "GET /" else [start]), *secrets]
+    for looked_at in ([start, *lines, *secrets], [start, *lines, *secrets], always, always):
         judged.clear()
-        side = Side(LIMITS[0], iter([Reply(200, [], b"ok", [], False)]), short=True)
-        side.feed(b"\r\n".join([*lines, *secrets, b"", b""]))
+        side = Side(LIMITS[0], iter([Reply(200, [], b"ok", [], False)]), short=True, targets={(method, path)})
+        side.feed(b"\r\n".join([start, *lines, *secrets, b"", b""]))
         assert side.http.waiting is Waiting.NOTHING
         assert judged == looked_at
 

@@ -101,7 +101,7 @@ class Reloader:
         """A client that has asked; where the backlog has no room for it, this fails."""
         client = socket.create_connection(("127.0.0.1", self.port), 0.5)
         client.settimeout(PATIENCE)
-        client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return client
 
     def becomes(self, status: int, text: str) -> None:

@@ -22,6 +22,8 @@ from microsock.runners.supervisor import NO_WORKER, Supervisor
 from .kernel import KILLED, Kernel, VirtualLoop
 
 GRACE = 5.0
+# From the end of its channel to its own end, for a worker that is killed.
+LAST_SECONDS = 0.2
 
 
 class Home(Household):
@@ -204,13 +206,13 @@ def test_one_that_is_not_heard_of_is_killed_and_replaced(parent: Parent, caplog:
     assert "worker 2 (pid 502) was killed by SIGKILL; another takes its place" in caplog.messages
 
 
-def test_one_that_closes_its_channel_has_a_second_to_end(parent: Parent) -> None:
+def test_one_that_closes_its_channel_has_a_second_to_end_before_it_is_killed(parent: Parent) -> None:
     parent.at(1, parent.ready(501, 502))
     parent.at(3, lambda: parent.kernel.ends[501].close())
     killed: list[tuple[float, int, signal.Signals]] = []
     parent.kernel.on_signal = lambda pid, signum: killed.append((parent.now, pid, signum))
     parent.run_until(5)
-    assert killed[0] == (4.0, 501, signal.SIGKILL)
+    assert killed[0] == (4.0 + LAST_SECONDS, 501, signal.SIGKILL)
 
 
 def test_one_that_has_done_its_share_is_replaced_before_it_leaves(parent: Parent) -> None:
@@ -464,7 +466,7 @@ def test_who_has_not_ended_half_a_second_behind_its_time_is_killed(
     parent.at(3, parent.ends(501))
     assert parent.run() == 0
     # A worker may tell that it has longer than the grace time.
-    assert parent.now == 2 + (max(GRACE, longer) if within is None else within) + 0.5
+    assert parent.now == 2 + (max(GRACE, longer) if within is None else within) + 0.5 + LAST_SECONDS
     assert parent.kernel.signals == [(502, signal.SIGKILL)]
     assert caplog.messages == ["worker 2 (pid 502) has not ended in its time; it is killed"]
 
