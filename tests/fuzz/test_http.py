@@ -14,6 +14,8 @@ from microsock.testing import TestClient
 
 from .watch import UPGRADE, answers_to, cut, make_app, nothing_escapes
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True)
 
 

@@ -12,6 +12,8 @@ from microsock.testing import Frame, TestClient, build_frame, read_frames
 
 from .watch import UPGRADE, answers_to, cut, make_app, nothing_escapes
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 BOUNDED = settings(max_examples=150, deadline=None, derandomize=True)
 ROUTES = st.sampled_from([b"/ws", b"/generator"])
 CLOSE, PONG = 8, 10

@@ -17,6 +17,8 @@ from .cuts import cuts
 from .talk import Talk
 from .test_against_wsproto import pieces, random_frame, told_by_wsproto
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 RSV1 = 4
 

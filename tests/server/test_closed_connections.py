@@ -15,6 +15,8 @@ from microsock.request import Address
 from microsock.testing import build_frame
 from microsock.testing.world import Wire, World
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 BODY = bytes(300_000)
 CHUNKED = ask("/take", "Transfer-Encoding: chunked", method="POST") + b"%x\r\n%b\r\n" % (len(BODY), BODY)
 KNOWN = ask("/take", "Content-Length: 400000", method="POST") + BODY

@@ -20,7 +20,7 @@ from wire import HANDSHAKE, ask, message
 from microsock import App, EventStream, Pending, Request, Server, WebSocket
 from microsock.testing import build_frame
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.usefixtures("untraced")]
 
 RESET = struct.pack("ii", 1, 0)  # of SO_LINGER: close() sends RST
 MIDST = {

@@ -24,6 +24,8 @@ from microsock.testing import build_frame
 
 from .line import Line
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 PIECES = [1, 1000, 8192, 32_768, 65_000, 65_535, 65_536, 65_537, 131_072, 262_144, 1_000_000, 3_000_000]
 FEW_PIECES = [1, 8192, 65_535, 65_536, 1_000_000]
 PATIENCE = 10.0

@@ -13,6 +13,8 @@ from microsock.testing import build_frame, read_frames
 
 from .line import Line
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 TEXT, CLOSE, PING = 1, 8, 9
 
 
