@@ -68,7 +68,7 @@ class ClientTable(Protocol):
     """Where the marks are kept. Every method may be called from any thread."""
 
     def add(self, client: Client, dropped: Callable[[Client], object] | None = None) -> bool:
-        """Mark a client; whether it is new. ``dropped`` is called with the client whose mark had to make room for it."""
+        """Mark a client; whether it is new. ``dropped`` is called with the client whose mark makes room for it."""
         ...
 
     def remove(self, key: str) -> Client | None:

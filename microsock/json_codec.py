@@ -59,7 +59,10 @@ def json_text(value: Any) -> str:
 def encode_json(value: Any) -> bytes:
     """``json_text`` as it goes over the wire, in UTF-8. Raises as ``json_text``."""
     text = _encoded(value)
-    return text.encode() if text.isascii() else _escaped(text)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _escaped(text)
 
 
 def _escaped(text: str) -> bytes:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Hashable
 from functools import cache
-from sys import intern
 from typing import Any, Generic, TypeVar
 
 from ..errors import LocalProtocolError, RemoteProtocolError, reason_phrase
@@ -23,8 +22,10 @@ __all__ = ["BODYLESS", "FRAMING", "AnswerHead", "Field", "FieldTable", "HeadTabl
 Field = tuple[bytes, bytes]
 
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# In the order of the most usual; another method, and a target of another form, are h11's to judge.
-_REQUEST_LINE = re.compile(rb"(GET|POST|HEAD|PUT|PATCH|DELETE|OPTIONS) (/[!\"$-~]*) HTTP/1\.1")
+# Any other method, and a target of another form, is for h11 to judge.
+_METHODS = {name.encode(): name for name in ("GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS")}
+# What may stand in a target: all that is visible but the fragment's mark.
+_TARGET = bytes(set(range(0x21, 0x7F)) - {ord("#")})
 # Of a value that comes in: no obs-text, so that this is a strict subset of what h11 takes.
 _VISIBLE = bytes([9, *range(0x20, 0x7F)])
 # Of one that goes out: obs-text too (RFC 9110 section 5.5).
@@ -99,10 +100,13 @@ class RequestLines(Memory[bytes, tuple[str, str]]):
 
         Only one of ``targets`` may be remembered: in any other, a path parameter or a query may be a secret.
         """
-        match = _REQUEST_LINE.fullmatch(line)
-        if match is None:
+        method, _, rest = line.partition(b" ")
+        name, target = _METHODS.get(method), rest[:-9]
+        if name is None or not (rest.startswith(b"/") and rest.endswith(b" HTTP/1.1")):
             return None
-        parts = intern(match[1].decode("ascii")), match[2].decode("ascii")
+        if target.translate(None, _TARGET):
+            return None
+        parts = name, target.decode("ascii")
         if parts in targets and len(line) <= _MAX_LINE:
             self.remember(line, parts)
         return parts
