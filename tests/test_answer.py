@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from wire import ask, asked, body_of, statuses
 
@@ -99,6 +101,23 @@ def test_a_completion_after_the_peer_has_left_is_ignored(reset: bool, caplog: py
     client.advance(60)
     assert connection.closed
     assert caplog.records == []
+
+
+def test_a_stream_that_came_later_may_be_left_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    later, ended = Later(), list[str]()
+
+    def stream() -> Iterator[str]:
+        try:
+            while True:
+                yield "x" * 10_000
+        finally:
+            ended.append("left")
+
+    _, connection = asked(later.app, ask())
+    later.tokens[0].complete(stream())
+    connection.close()
+    assert ended == ["left"]
+    assert caplog.messages == []
 
 
 def test_a_completion_after_the_connection_was_cut_is_ignored() -> None:

@@ -208,6 +208,34 @@ def test_what_fails_while_a_stream_is_closed_is_logged_with_its_handler(caplog: 
     assert caplog.messages == ["error while closing the streamed body of handler 'stubborn'"]
 
 
+class Pieces:
+    """An iterator of a program's own, which cannot be closed."""
+
+    def __iter__(self) -> Pieces:
+        return self
+
+    def __next__(self) -> str:
+        return "x" * 10_000
+
+    def close(self) -> None:
+        raise ValueError("on purpose")
+
+
+def test_so_it_is_of_an_iterator_that_is_no_generator(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+
+    @app.get("/")
+    def stubborn(request: Request) -> Iterator[str]:
+        return Pieces()
+
+    _, connection = asked(app, ask())
+    connection.close()
+    assert caplog.messages == ["error while closing the streamed body of handler 'stubborn'"]
+    told = caplog.records[0].exc_info
+    assert told is not None
+    assert isinstance(told[1], ValueError)
+
+
 def test_where_too_many_calls_wait_the_answer_says_when_to_come_again() -> None:
     app = App()
     app.get("/", blocking=True)(lambda request: "x")

@@ -574,18 +574,28 @@ def test_a_start_hook_that_fails_ends_the_start_with_its_reason(fail: Fail) -> N
 
 
 def test_ctrl_c_on_the_main_thread_goes_through(caplog: pytest.LogCaptureFixture) -> None:
-    app = App()
+    app, interrupt = App(), raising(KeyboardInterrupt)
 
     @app.get("/")
     def handler(request: Request) -> str:
-        raise KeyboardInterrupt
+        interrupt()
+        return ""
 
     @app.get("/group")
     def group(request: Request) -> str:
         raise BaseExceptionGroup("of a task group", [ValueError(), BaseExceptionGroup("", [KeyboardInterrupt()])])
 
+    @app.get("/stream/{where}")
+    def stream(request: Request, where: str) -> Iterator[str]:
+        return Pieces(where, interrupt)
+
+    @app.get("/limited")
+    @app.limit("5/minute", key=lambda request: str(interrupt()))
+    def limited(request: Request) -> str:
+        return ""
+
     with app.test_client() as client:
-        for path in ("/", "/group"):
+        for path in ("/", "/group", "/stream/iter", "/stream/one", "/stream/two", "/stream/close", "/limited"):
             with pytest.raises(KeyboardInterrupt):
                 client.get(path)
     assert not caplog.records

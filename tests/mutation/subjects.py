@@ -7,9 +7,16 @@ from typing import NamedTuple
 
 __all__ = ["EQUIVALENT", "SUBJECTS", "Mutant", "equivalent"]
 
+_CTRL_C = "tests/test_failures.py::test_ctrl_c_on_the_main_thread_goes_through"
 _LIMITS_ON_BOTH_WAYS = "tests/server/test_straight.py::test_limits_say_the_same_on_both_ways_until_and_when_they_refuse"
 SUBJECTS: dict[str, list[str]] = {
-    "gate": ["tests/test_gate.py", "tests/test_limits.py", "tests/test_limit_promises.py", "tests/test_app_clients.py"],
+    "gate": [
+        "tests/test_gate.py",
+        "tests/test_limits.py",
+        "tests/test_limit_promises.py",
+        "tests/test_app_clients.py",
+        _CTRL_C,
+    ],
     "relay": ["tests/test_relay.py", "tests/test_bus_and_relay.py"],
     "runners/roster": ["tests/runners/test_roster.py"],
     "runners/supervisor": ["tests/runners/test_supervising.py"],
@@ -19,6 +26,7 @@ SUBJECTS: dict[str, list[str]] = {
         "tests/server/test_draining.py",
         "tests/server/test_leaving.py",
         "tests/server/test_lingering.py",
+        "tests/server/test_buffered_bytes.py",
     ],
     "server/connection": [
         "tests/server/test_connection.py",
@@ -28,7 +36,9 @@ SUBJECTS: dict[str, list[str]] = {
         "tests/server/test_departures.py",
         "tests/server/test_leaving.py",
         "tests/server/test_dump.py",
+        "tests/server/test_buffered_bytes.py",
         "tests/test_conversation_pushes.py",
+        "tests/test_slow_reader.py",
     ],
     "answer": [
         "tests/test_answer.py",
@@ -36,8 +46,10 @@ SUBJECTS: dict[str, list[str]] = {
         "tests/test_answer_streams.py",
         "tests/test_blocking.py",
         "tests/test_following.py",
+        "tests/test_waiting_handlers.py",
         "tests/test_gate.py",
         "tests/test_limits.py",
+        _CTRL_C,
         _LIMITS_ON_BOTH_WAYS,
     ],
     "exchange": [
@@ -56,6 +68,7 @@ SUBJECTS: dict[str, list[str]] = {
         "tests/server/test_leaving.py",
         "tests/server/test_departures.py",
         "tests/server/test_dump.py",
+        _CTRL_C,
         _LIMITS_ON_BOTH_WAYS,
     ],
 }

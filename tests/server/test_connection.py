@@ -309,6 +309,25 @@ def test_a_burst_is_handed_over_as_it_grows_so_that_nobody_looks_slow_who_is_not
 
 
 @pytest.mark.parametrize("kind", ["published", "sent"])
+def test_a_burst_that_takes_long_leaves_while_it_grows_so_that_who_reads_is_not_slow(kind: str) -> None:
+    # No turn comes while a handler runs. A peer that could take nothing until then would look as if it did not read.
+    listeners = Listeners()
+    line, taken = listeners.line, bytearray()
+
+    def now() -> float:
+        line.world._clock += 0.02
+        while piece := line.transport.take():
+            taken.extend(piece)
+        return line.world._clock
+
+    line.world.site.reader_grace, line.world.site.now = 1.0, now
+    listeners.burst(kind)
+    taken += line.take()
+    assert [len(frame.payload) for frame in read_frames(taken)] == [10_000] * 100
+    assert not line.connection.closed
+
+
+@pytest.mark.parametrize("kind", ["published", "sent"])
 def test_a_burst_for_a_peer_that_has_gone_ends_its_connection_and_no_other(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -81,9 +81,11 @@ def test_one_that_answers_survives(app: App, sign: bytes) -> None:
     assert not connection.closed
 
 
-def test_a_ping_behind_a_queue_has_its_time_from_when_it_has_left(app: App) -> None:
+# What stands before it waits here, or in the kernel.
+@pytest.mark.parametrize("capacity", [10_000, 2 * MIB])
+def test_a_ping_behind_a_queue_has_its_time_from_when_it_has_left(app: App, capacity: int) -> None:
     client, connection = asked(
-        app, HANDSHAKE + message("large"), capacity=10_000, ping_interval=20, ping_timeout=8, write_timeout=60
+        app, HANDSHAKE + message("large"), capacity=capacity, ping_interval=20, ping_timeout=8, write_timeout=60
     )
     assert sip(client, connection, 20_000, seconds=52) > 20 * 50_000
     while (piece := connection.receive()) and not piece.endswith(build_frame(PING, b"", mask=None)):
@@ -91,6 +93,19 @@ def test_a_ping_behind_a_queue_has_its_time_from_when_it_has_left(app: App) -> N
     client.advance(7.9)
     assert not connection.closed
     client.advance(1.2)  # it is looked after each second
+    assert connection.closed
+
+
+@pytest.mark.parametrize("capacity", [10_000, 2 * MIB])
+def test_a_ping_that_waited_for_a_moment_only_has_its_time_from_then(app: App, capacity: int) -> None:
+    client, connection = asked(
+        app, HANDSHAKE + message("large"), capacity=capacity, ping_interval=20, ping_timeout=8, write_timeout=60
+    )
+    client.advance(20.5)
+    assert len(connection.receive()) > MIB
+    client.advance(8.4)
+    assert not connection.closed
+    client.advance(0.2)
     assert connection.closed
 
 
@@ -197,19 +212,20 @@ def test_our_close_is_waited_for_though_no_pong_comes(app: App) -> None:
     assert connection.closed
 
 
-def test_one_that_was_not_read_from_has_ping_timeout_from_when_it_is_again_and_no_more() -> None:
+@pytest.mark.parametrize("seconds", [25, 45])
+def test_one_that_was_not_read_from_has_ping_timeout_from_when_it_is_again_and_no_more(seconds: int) -> None:
     app = App()
 
     @app.websocket("/ws")
     def sleeper(ws: WebSocket) -> Generator[Any, Any, None]:
-        yield from sleep(25)
+        yield from sleep(seconds)
         while True:
             yield from ws.receive()
 
     client, connection = asked(app, HANDSHAKE + message(bytes(16 << 10)) * 8, ping_interval=20, ping_timeout=10)
     client.advance(20)
     assert [frame.opcode for frame in frames_of(connection)] == [PING]
-    client.advance(14.9)
+    client.advance(seconds - 20 + 9.9)
     assert not connection.closed
-    client.advance(10.1)
+    client.advance(0.2)
     assert connection.closed

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import pytest
 from wire import HANDSHAKE, ask, asked, body_of, message, statuses
 
+from microsock.request import Address
 from microsock.server.connection import Connection
 from microsock.server.leaving import Leaving
 from microsock.testing import RawConnection, TestClient, read_frames
+from microsock.testing.memory import MemoryTransport
 
 from .sample import Sample
 
@@ -95,6 +97,42 @@ def test_what_runs_has_the_grace_time_and_is_cut_then() -> None:
     assert body_of(first.receive()) == b"in time"
     client.advance(1)
     assert second.closed
+
+
+class NotDraining(Connection):
+    """One that fails where it is told to drain."""
+
+    def drain(self) -> None:
+        raise ValueError("on purpose")
+
+
+class NotAborting(Connection):
+    """One that fails where it is cut."""
+
+    def abort(self) -> None:
+        was_closed = self.closed
+        super().abort()
+        if not was_closed:
+            raise ValueError("on purpose")
+
+
+@pytest.mark.parametrize("kind", [NotDraining, NotAborting])
+def test_one_that_fails_meanwhile_keeps_no_other_from_leaving(
+    kind: type[Connection], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, connection = asked(Sample().app, ask("/later"))
+    world = client.world
+    transport = MemoryTransport()
+    transport.deliver(ask("/later"))
+    failing = kind(world.site, transport, world.timers, client=Address("1.2.3.4", 5), on_closed=lambda each: None)
+    failing.handle(True, False)
+    world.site.ending = world.site.draining = world.site.leaving = True
+    Leaving([failing, *Open(client)], world.timers, 10.0).begin()
+    client.advance(9)
+    assert not connection.closed
+    client.advance(1)
+    assert (failing.closed, connection.closed) == (True, True)
+    assert caplog.messages.count("unexpected error on the connection from 1.2.3.4") == 1
 
 
 def test_a_request_that_begins_just_before_the_cut_has_the_grace_time_too(caplog: pytest.LogCaptureFixture) -> None:
