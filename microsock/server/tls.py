@@ -212,7 +212,7 @@ class TlsTransport(SocketTransport):
         except (ssl.SSLWantReadError, BlockingIOError):
             pass
         except OSError as error:
-            raise lost(error) from error
+            raise lost(error) from None
         if wants_write is not self._read_wants_write:
             self._read_wants_write = wants_write
             self._update()
@@ -228,7 +228,7 @@ class TlsTransport(SocketTransport):
         except (ssl.SSLWantWriteError, BlockingIOError):
             pass
         except OSError as error:
-            raise lost(error) from error
+            raise lost(error) from None
         if wants_read is not self._write_wants_read:
             self._write_wants_read = wants_read
             self._update()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import io
@@ -56,6 +57,8 @@ def text_stream(fd: int, encoding: str = "utf-8", errors: str = "strict") -> Tex
 def pipe() -> Iterator[Pipe]:
     pipe = Pipe()
     yield pipe
+    with contextlib.suppress(OSError):  # a test may have closed what is below it
+        pipe.stream.close()
     for fd in (pipe.read_end, pipe.write_end):
         if fd >= 0:
             os.close(fd)
