@@ -16,8 +16,7 @@ from .protocol.http1 import Http1
 from .request import Request
 from .response import Pending, Response
 from .routing import Match
-from .site import Call, Site
-from .slow_reader import Outlet
+from .site import Call, Outlet, Site
 from .streaming import Body, Cut, Producer, Returned
 from .tally import Cell
 

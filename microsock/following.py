@@ -11,8 +11,8 @@ from typing import Any
 
 from .eventstream import EventStream
 from .history import Record
-from .site import Site, Timer
-from .slow_reader import Outlet, SlowReader
+from .site import Outlet, Site, Timer
+from .slow_reader import SlowReader
 from .streaming import Cut
 
 __all__ = ["Following"]

@@ -47,6 +47,7 @@ __all__ = [
     "Done",
     "Executor",
     "Follower",
+    "Outlet",
     "Site",
     "SocketClosed",
     "Timer",
@@ -88,6 +89,18 @@ _HOUR = 3600.0
 
 # What a call in another thread gave: its value, or what it raised.
 Done = Callable[[Any, Exception | None], None]
+
+
+class Outlet(Protocol):
+    """Where pushed bytes wait until the peer takes them."""
+
+    def queued(self) -> int:
+        """How many bytes wait."""
+        ...
+
+    def acknowledged(self) -> int:
+        """How many bytes the peer has taken so far, as far as the kernel can tell."""
+        ...
 
 
 class Call(Protocol):

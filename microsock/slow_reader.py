@@ -8,28 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
-from .site import Site, Timer
+from .site import Outlet, Site, Timer
 
-__all__ = ["Outlet", "SlowReader"]
+__all__ = ["SlowReader"]
 
 # How many times within ``reader_grace`` to look whether the peer has taken anything.
 _LOOKS = 4
 # Of a queue so many times as long as it may be, the peer has to take something within one of these looks.
 _FAR_BEHIND = 8
-
-
-class Outlet(Protocol):
-    """Where pushed bytes wait until the peer takes them."""
-
-    def queued(self) -> int:
-        """How many bytes wait."""
-        ...
-
-    def acknowledged(self) -> int:
-        """How many bytes the peer has taken so far, as far as the kernel can tell."""
-        ...
 
 
 class SlowReader:

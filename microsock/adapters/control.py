@@ -22,8 +22,6 @@ from ..settings import Settings
 from .control_path import control_path
 from .limited_log import LimitedLog
 from .mark import Mark
-from .peers import peer_of
-from .untrusted import printable, read_object
 
 if TYPE_CHECKING:
     from .control_link import ControlLink
@@ -145,6 +143,8 @@ class ControlServer:
             return refusal("Exception", f"{type(error).__name__}: {error}"), None
 
     def _obeyed(self, line: bytes) -> _Obeyed:
+        from .untrusted import read_object  # with the first command; see `spare`
+
         try:
             request = read_object(line, self.longest_line)
         except ValueError as error:
@@ -159,6 +159,8 @@ class ControlServer:
 
 def refusal(kind: str, reason: str) -> bytes:
     """The line that says why a command was not obeyed."""
+    from .untrusted import printable
+
     return _line({"ok": False, "error": printable(reason), "type": kind})
 
 
@@ -369,5 +371,7 @@ def _inode(path: str) -> tuple[int, int] | None:
 
 
 def _is_allowed(sock: socket.socket) -> bool:
+    from .peers import peer_of
+
     peer = peer_of(sock)
     return peer is None or peer.is_trusted  # where the kernel does not tell, the file's mode keeps others out

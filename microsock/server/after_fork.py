@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from .. import forked
-from ..adapters.ending import end_child
 from ..log import logger
 
 __all__ = ["fork_process", "is_our_own_fork", "let_go_in_children"]
@@ -57,6 +56,8 @@ def _let_go() -> None:
     owners = list(_owners.items())
     _owners.clear()
     if owners:
+        from ..adapters.ending import end_child  # only in a forked process; see `spare`
+
         forked.end_child = end_child
     for owner, let_go in owners:
         try:

@@ -22,7 +22,7 @@ def load(websockets: bool) -> None:
     import opcode  # noqa: F401 - for generators that have forgotten to return something
 
     from .. import cleanup, following, status  # noqa: F401 - for clients that leave, event streams, the figures
-    from ..adapters import logfiles  # noqa: F401 - for SIGHUP and SIGUSR2
+    from ..adapters import ending, logfiles, peers, untrusted  # noqa: F401 - for forks, signals and commands
     from ..protocol import spare
     from . import dump, leaving  # noqa: F401 - for SIGUSR1, and for workers
 

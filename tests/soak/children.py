@@ -175,9 +175,19 @@ def soak(runner: str, folder: Path, seconds: float, largest_piece: int = LARGEST
         for thread in threads:
             thread.join(_PATIENCE)
         _end(process, port, outcome)
-        text = (folder / "log").read_text()
-        outcome.wrong += [line for line in text.splitlines() if "Traceback" in line or "unexpected" in line]
+        outcome.wrong += _complaints((folder / "log").read_text().splitlines())
     return outcome
+
+
+def _complaints(log: Sequence[str]) -> list[str]:
+    # Each traceback with the error that it ends in, which stands farther to the left than its frames.
+    found = [line for line in log if "unexpected" in line]
+    for number, line in enumerate(log):
+        if "Traceback" in line:
+            margin = line[: line.index("Traceback")]
+            after = (each for each in log[number + 1 :] if not each.startswith(f"{margin} "))
+            found.append(f"{log[number - 1]}: {next(after, '')}")
+    return found
 
 
 @contextmanager
