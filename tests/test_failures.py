@@ -574,7 +574,12 @@ def test_a_start_hook_that_fails_ends_the_start_with_its_reason(fail: Fail) -> N
 
 
 def test_ctrl_c_on_the_main_thread_goes_through(caplog: pytest.LogCaptureFixture) -> None:
-    app, interrupt = App(), raising(KeyboardInterrupt)
+    app, due = App(), list[str]()
+
+    def interrupt() -> None:
+        if due:  # once: what the request leaves is cleaned up by the same code
+            due.clear()
+            raise KeyboardInterrupt
 
     @app.get("/")
     def handler(request: Request) -> str:
@@ -594,8 +599,9 @@ def test_ctrl_c_on_the_main_thread_goes_through(caplog: pytest.LogCaptureFixture
     def limited(request: Request) -> str:
         return ""
 
-    with app.test_client() as client:
-        for path in ("/", "/group", "/stream/iter", "/stream/one", "/stream/two", "/stream/close", "/limited"):
+    for path in ("/", "/group", "/stream/iter", "/stream/one", "/stream/two", "/stream/close", "/limited"):
+        with app.test_client() as client:
+            due.append(path)
             with pytest.raises(KeyboardInterrupt):
                 client.get(path)
     assert not caplog.records
