@@ -537,6 +537,11 @@ def test_what_is_published_from_outside_is_retained_where_that_is_said(parent: P
     assert said == [("b", True)]
 
 
+def test_what_another_host_has_published_is_told_apart_from_what_nobody_can_read(parent: Parent) -> None:
+    assert parent.relay.deliver(envelope.publish_message("a", "text", None)) is True
+    assert parent.relay.deliver(as_text(b"\xff")) is False
+
+
 def test_the_closing_of_a_topic_is_nothing_that_is_retained(parent: Parent) -> None:
     parent.relay.publish("a", "lasting", retain=True)
     assert not parent.relay.has_retained(envelope.close_message("a", 1000, ""))
@@ -579,6 +584,23 @@ def test_one_piece_of_a_history_ends_behind_the_record_that_fills_it() -> None:
         parent.publish(1, "a", b"y")
         parent.relay.join(2)
         assert parent.kinds(2) == kinds
+
+
+def test_who_leaves_in_the_middle_of_its_pieces_is_told_nothing_more() -> None:
+    parent = Parent()
+    parent.join(1)
+    parent.relay.receive(1, envelope.keep_message("a", 10))
+    for _ in range(3):
+        parent.publish(1, "a", bytes(600_000))
+    parent.relay.receive(2, envelope.join_message(0))
+    parent.relay.leave(2)
+    parent.sent.clear()
+    parent.count(1, a=2)
+    parent.relay.receive(1, envelope.keep_message("b", 10))
+    assert parent.kinds(2) == ""
+    # Another of that number begins anew.
+    parent.relay.receive(2, envelope.join_message(0))
+    assert parent.kinds(2) == "KKHHM"
 
 
 def test_who_is_told_in_pieces_counts_before_the_last_and_does_not_hear_of_itself() -> None:

@@ -242,8 +242,10 @@ def test_messages_that_do_not_fit_together_wait_for_each_other_and_all_arrive(fo
     assert all(not wire.connection.closed for wire in wires)
 
 
-def test_halves_of_messages_do_not_hold_the_room_for_ever() -> None:
-    crowd = Crowd(ping_interval=None)
+# A ping is a turn, which gives nobody more time.
+@pytest.mark.parametrize("ping_interval", [None, 3])
+def test_halves_of_messages_do_not_hold_the_room_for_ever(ping_interval: int | None) -> None:
+    crowd = Crowd(ping_interval=ping_interval, ping_timeout=60)
     frame = build_frame(2, bytes(500_000))
     wires = [crowd.client(HANDSHAKE + frame[:-1]) for _ in range(4)]
     assert crowd.total > MOST
