@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from leftovers import PREFIX, children
 from runners.workers import wait_until
-from running import ROOT, started, status_of
+from running import PATIENCE, ROOT, started, status_of
 
 pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
 
@@ -121,7 +121,7 @@ class Run:
     def interrupt(self, signum: signal.Signals) -> int:
         """Signal it, as a terminal does, once a test has all that it needs; gives its exit status."""
         with self._started(stdout=subprocess.DEVNULL) as process:
-            wait_until((self.folder / "here").exists)
+            wait_until((self.folder / "here").exists, 4 * PATIENCE)  # a browser and a server start, maybe traced
             os.killpg(process.pid, signum)
             return status_of(process)
 

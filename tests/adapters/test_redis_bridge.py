@@ -90,7 +90,7 @@ def test_messages_that_are_missing_between_two_numbers_are_counted(
     one, other = owner("one"), owner("other")
     publish(one, "first")
     other.hears(b"m")
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         client.incrby("microsock:0:number", 3)
     publish(one, "fifth")
     assert other.hears(b"g") == b"3"
@@ -103,7 +103,7 @@ def test_what_others_write_into_our_channels_is_a_gap_and_no_more(
     publish(one, "first")
     other.hears(b"m")
     deep = b"[" * 100_000
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         for nonsense in (b"", b"hello", b"x:one:00:y", b"1:other:xyz:y", b"1:\xff:00:y", b":::"):
             client.publish("microsock:0:messages", nonsense)
             assert other.hears(b"g", but=b"d") == b"1"
@@ -128,7 +128,7 @@ def test_what_is_no_line_of_ours_is_a_gap_of_one(
     line: bytes, owner: Callable[[str], Owner], redis_server: RedisServer
 ) -> None:
     one = owner("one")
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         client.publish("microsock:0:messages", line)
         assert one.hears(b"g", but=b"d") == b"1"
     message = publish(one, "still here")
@@ -148,7 +148,7 @@ def test_a_word_that_no_host_says_is_refused_and_says_why(
     word: bytes, owner: Callable[[str], Owner], redis_server: RedisServer
 ) -> None:
     one = owner("one")
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         client.publish("microsock:0:hosts", word)
         assert 0 < len(one.hears(b"x", but=b"c")) <= 500
         client.publish("microsock:0:hosts", b'{"host": "x", "counts": {"a": 1}}')
@@ -157,7 +157,7 @@ def test_a_word_that_no_host_says_is_refused_and_says_why(
 
 def test_hosts_without_end_are_not_all_heard(owner: Callable[[str], Owner], redis_server: RedisServer) -> None:
     one = owner("one")
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         pipeline = client.pipeline(transaction=False)
         for number in range(1001):
             pipeline.publish("microsock:0:hosts", f'{{"host": "x{number}"}}')
@@ -176,7 +176,7 @@ POISON: dict[str, list[tuple[str, ...]]] = {
 def test_a_key_of_ours_that_holds_something_else_keeps_nobody_from_publishing(
     key: str, command: tuple[str, ...], owner: Callable[[str], Owner], redis_server: RedisServer
 ) -> None:
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         client.execute_command(command[0], f"microsock:0:{key}", *command[1:])
         one = owner("one")
         assert one.hears(b"l", but=b"d") == b"1"
@@ -188,7 +188,7 @@ def test_a_key_of_ours_that_holds_something_else_keeps_nobody_from_publishing(
 
 def test_a_connection_that_redis_closes_is_made_anew(owner: Callable[[str], Owner], redis_server: RedisServer) -> None:
     one, other = owner("one"), owner("other")
-    with connect(redis_place("bus", redis_server.url), 5.0) as client:
+    with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     for each in (one, other):
         each.hears(b"d")
@@ -232,7 +232,7 @@ def test_the_last_retained_value_of_a_topic_is_told_first_and_a_long_one_is_not_
     late = Owner(redis_server.url, "late")
     try:
         assert late.hears(b"t") == new
-        with connect(redis_place("bus", redis_server.url), 5.0) as client:
+        with connect(redis_place("bus", redis_server.url), PATIENCE) as client:
             assert client.hlen("microsock:0:retained") == 1
     finally:
         late.close()
