@@ -100,6 +100,16 @@ def test_what_it_returns_is_answered_as_a_plain_handlers(answer: str, method: st
         assert got == expected
 
 
+def test_what_is_no_answer_is_told_with_the_handlers_name(caplog: pytest.LogCaptureFixture) -> None:
+    app = App()
+    app.get("/")(waiting(lambda: 5))
+    _, connection = asked(app, ASK)
+    assert statuses(connection.receive()) == [500]
+    told = caplog.records[0].exc_info
+    assert told is not None
+    assert "handler 'handler' returned 5" in str(told[1])
+
+
 @pytest.mark.parametrize(("version", "count"), [("1.0", 1), ("1.1", 2)])
 def test_its_answer_has_a_length_and_keeps_the_connection(version: str, count: int) -> None:
     app = App()

@@ -37,6 +37,8 @@ SUBJECTS: dict[str, list[str]] = {
         "tests/server/test_leaving.py",
         "tests/server/test_dump.py",
         "tests/server/test_buffered_bytes.py",
+        "tests/server/test_straight.py",
+        "tests/server/test_turns.py",
         "tests/test_conversation_pushes.py",
         "tests/test_slow_reader.py",
     ],
