@@ -73,9 +73,9 @@ class Parent:
     """A supervisor, and what is to happen to it when."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, workers: int = 2, capacity: int = 6, *, same_code: bool = False
+        self, kernel: Kernel, loop: VirtualLoop, workers: int = 2, capacity: int = 6, *, same_code: bool = False
     ) -> None:
-        self.kernel, self.home, self.loop, self.sock = Kernel(monkeypatch), Home(), VirtualLoop(), Listening()
+        self.kernel, self.home, self.loop, self.sock = kernel, Home(), loop, Listening()
         self.kernel.on_end = lambda: os.kill(os.getpid(), signal.SIGCHLD)
         self.server = Supervisor(
             lambda seat: 0, workers=workers, capacity=capacity, timeout=30, grace=GRACE, loop=self.loop,
@@ -128,11 +128,22 @@ def _each(call: Callable[..., object], pids: tuple[int, ...], argument: object) 
 
 
 @pytest.fixture
-def parent(monkeypatch: pytest.MonkeyPatch) -> Iterator[Parent]:
-    made = Parent(monkeypatch)
+def kernel(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    made = Kernel(monkeypatch)
     yield made
-    made.kernel.close()
-    made.loop.close()
+    made.close()
+
+
+@pytest.fixture
+def loop() -> Iterator[VirtualLoop]:
+    made = VirtualLoop()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def parent(kernel: Kernel, loop: VirtualLoop) -> Parent:
+    return Parent(kernel, loop)
 
 
 # Beginning.
@@ -322,16 +333,14 @@ def test_hup_reloads(parent: Parent) -> None:
 
 
 def test_where_the_parent_has_the_app_a_reload_says_that_the_code_stays_the_same(
-    monkeypatch: pytest.MonkeyPatch,
+    kernel: Kernel, loop: VirtualLoop
 ) -> None:
-    parent = Parent(monkeypatch, same_code=True)
+    parent = Parent(kernel, loop, same_code=True)
     said = reload_all(parent)
     parent.run_until(11)
     assert said == [
         "the workers are being replaced; their code stays the same, since it was loaded before the workers were forked"
     ]
-    parent.kernel.close()
-    parent.loop.close()
 
 
 def test_one_that_is_not_ready_when_it_is_dismissed_has_the_word_and_then_the_signal(parent: Parent) -> None:
@@ -392,13 +401,11 @@ def test_ttin_and_ttou_make_one_worker_more_or_fewer_within_bounds(
 
 
 @pytest.mark.parametrize("capacity", [1, 2, 3])
-def test_there_may_always_be_one(monkeypatch: pytest.MonkeyPatch, capacity: int) -> None:
-    parent = Parent(monkeypatch, 1, capacity)
+def test_there_may_always_be_one(kernel: Kernel, loop: VirtualLoop, capacity: int) -> None:
+    parent = Parent(kernel, loop, 1, capacity)
     parent.at(1, lambda: parent.server.add(-1), lambda: parent.server.add(5))
     parent.run_until(2)
     assert parent.server.roster.wanted == 1
-    parent.kernel.close()
-    parent.loop.close()
 
 
 def test_usr1_has_every_worker_dump_and_usr2_reopen_its_logs(parent: Parent) -> None:
