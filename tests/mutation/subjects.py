@@ -56,6 +56,7 @@ SUBJECTS: dict[str, list[str]] = {
     ],
     "exchange": [
         "tests/test_exchange.py",
+        "tests/test_exchange_details.py",
         "tests/test_answer.py",
         "tests/test_answer_accounts.py",
         "tests/test_answer_streams.py",

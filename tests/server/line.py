@@ -39,13 +39,14 @@ class Watched(MemoryTransport):
 class Line:
     """One connection whose every turn is taken by hand."""
 
-    def __init__(self, app: App, **settings: Any) -> None:
+    def __init__(self, app: App, scheme: str = "http", **settings: Any) -> None:
         self.world = World(app, settings)
         self.transport = Watched()
         self.ended = 0
         self.connection = Connection(
-            self.world.site, self.transport, self.world.timers, client=Address("1.2.3.4", 5), on_closed=self.closed
-        )
+            self.world.site, self.transport, self.world.timers,
+            client=Address("1.2.3.4", 5), scheme=scheme, on_closed=self.closed,
+        )  # fmt: skip
 
     def closed(self, connection: Connection) -> None:
         assert connection is self.connection
