@@ -30,6 +30,7 @@ class Kernel:
         self.ended: dict[int, int] = {}
         self.ends: dict[int, socket.socket] = {}
         self.full = False
+        self.works: list[Callable[[Seat], int]] = []
         self.signals: list[tuple[int, signal.Signals]] = []
         self.on_end: Callable[[], object] = lambda: None
         self.on_signal: Callable[[int, signal.Signals], object] = lambda pid, signum: None
@@ -45,6 +46,7 @@ class Kernel:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         pid = 501 + len(self.ends)
         self.alive.add(pid)
+        self.works.append(work)
         self.ends[pid] = seat.sock
         return pid
 

@@ -16,8 +16,11 @@ from typing import Any
 import pytest
 
 from microsock.runners import words
+from microsock.runners.forking import Seat
 from microsock.runners.household import Failure, Household, Ready
+from microsock.runners.roster import Plan
 from microsock.runners.supervisor import NO_WORKER, Supervisor
+from microsock.server import after_fork
 
 from .kernel import KILLED, Kernel, VirtualLoop
 
@@ -69,17 +72,20 @@ class Listening:
         self.closed = True
 
 
+def work(seat: Seat) -> int:
+    """What no worker comes to, since none is forked."""
+    return 0
+
+
 class Parent:
     """A supervisor, and what is to happen to it when."""
 
-    def __init__(
-        self, kernel: Kernel, loop: VirtualLoop, workers: int = 2, capacity: int = 6, *, same_code: bool = False
-    ) -> None:
+    def __init__(self, kernel: Kernel, loop: VirtualLoop, workers: int = 2, capacity: int = 6, **options: bool) -> None:
         self.kernel, self.home, self.loop, self.sock = kernel, Home(), loop, Listening()
         self.kernel.on_end = lambda: os.kill(os.getpid(), signal.SIGCHLD)
         self.server = Supervisor(
-            lambda seat: 0, workers=workers, capacity=capacity, timeout=30, grace=GRACE, loop=self.loop,
-            sockets=[self.sock], household=self.home, same_code=same_code,
+            work, workers=workers, capacity=capacity, timeout=30, grace=GRACE, loop=self.loop,
+            sockets=[self.sock], household=self.home, **options,
         )  # fmt: skip
         self.left = False
 
@@ -158,6 +164,7 @@ def test_all_workers_begin_at_once_and_the_first_to_be_ready_is_told(
     parent.at(2, parent.ready(501, warnings=("mind the gap",)))
     parent.run_until(3)
     assert begun == [[501, 502]]
+    assert parent.kernel.works == [work, work]
     assert parent.told("begins") == [(1,), (2,)]
     assert parent.told("started") == [(Ready("2 routes", 1.0, ["mind the gap"]),)]
     assert caplog.messages == ["mind the gap"]
@@ -186,6 +193,44 @@ def test_no_process_to_be_had_is_told_and_tried_again_soon(parent: Parent, caplo
     assert parent.server.roster.members == {}
 
 
+def test_one_that_ends_right_after_it_was_ready_is_replaced_a_little_later(parent: Parent) -> None:
+    begun: list[float] = []
+    parent.home.begins = lambda number: begun.append(parent.now)  # type: ignore[method-assign]
+    parent.at(1, parent.ready(501, 502))
+    parent.at(1.5, parent.ends(501))
+    parent.run_until(3)
+    assert begun == [0.0, 0.0, 1.6]
+
+
+def test_where_nothing_happens_nothing_is_arranged(parent: Parent) -> None:
+    arranged: list[float] = []
+    plan = parent.server.roster.plan
+
+    def noted(now: float) -> Plan:
+        arranged.append(now)
+        return plan(now)
+
+    parent.server.roster.plan = noted  # type: ignore[method-assign]
+    parent.at(1, parent.ready(501, 502))
+    for second in range(2, 20):
+        parent.at(second, parent.says(501, words.HEARTBEAT), parent.says(502, words.HEARTBEAT))
+    parent.run_until(20)
+    assert set(arranged) == {0.0, 1.0}
+
+
+def test_a_signal_wakes_its_loop_and_a_child_of_the_app_lets_go_of_what_is_open(parent: Parent) -> None:
+    found: list[object] = []
+
+    def look() -> None:
+        fd = signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(fd)
+        found.extend([fd, after_fork._owners[parent.server]])
+
+    parent.at(1, look)
+    parent.run_until(2)
+    assert found == [parent.loop.signal_fileno(), Supervisor._let_go]
+
+
 # What workers say.
 
 
@@ -193,6 +238,33 @@ def test_what_is_for_the_bus_goes_on_and_what_nobody_knows_does_not(parent: Pare
     parent.at(1, parent.ready(501, 502), parent.says(502, b"Published"), parent.says(501, b"?"), parent.says(501, b""))
     parent.run_until(2)
     assert parent.told("received") == [(2, b"Published")]
+
+
+def test_what_is_not_understood_is_named_in_the_log(parent: Parent, caplog: pytest.LogCaptureFixture) -> None:
+    parent.at(1, parent.ready(501, 502))
+    parent.at(2, parent.ready(501))
+    parent.at(30, parent.says(502, b"?what"))
+    parent.run_until(31)
+    told = "a message from worker {} (pid {}) is not understood: {}"
+    assert caplog.messages == [
+        told.format(1, 501, "it has said before that it is ready"),
+        told.format(2, 502, "no word of a worker: b'?what'"),
+    ]
+
+
+def test_one_that_is_ready_and_does_not_say_how_is_killed(parent: Parent, caplog: pytest.LogCaptureFixture) -> None:
+    parent.at(1, parent.ready(501), parent.says(502, words.READY + b"nonsense"))
+    parent.run_until(2)
+    assert parent.kernel.signals[0] == (502, signal.SIGKILL)
+    assert parent.told("ended")[0] == (2, True)
+    assert caplog.messages[0].startswith("a message from worker 2 (pid 502) is not understood: ")
+
+
+def test_warnings_are_logged_word_by_word(parent: Parent, caplog: pytest.LogCaptureFixture) -> None:
+    parent.at(1, parent.ready(501, warnings=("100 % of it", "%s")))
+    parent.run_until(2)
+    assert caplog.messages == ["100 % of it", "%s"]
+    assert [record.msg for record in caplog.records] == ["%s", "%s"]
 
 
 def test_whatever_it_says_a_worker_was_heard_of(parent: Parent) -> None:
@@ -273,6 +345,16 @@ def test_if_none_begins_that_is_status_3_and_says_why(parent: Parent) -> None:
     assert parent.told("ended") == [(1, True), (2, False)]
 
 
+def test_if_what_it_says_of_why_is_not_understood_that_is_why(parent: Parent) -> None:
+    parent.at(1, parent.says(501, words.FAILED + b"[]"))
+    parent.at(2, parent.ends(501, 502, status=3 << 8))
+    assert parent.run() == 3
+    failure = parent.server.failure
+    assert failure is not None
+    assert failure.message == "worker 1 cannot begin, and what it says of that is not understood"
+    assert failure.details not in ("", "None")
+
+
 def test_if_none_begins_and_none_says_why_the_log_says_how_the_first_ended(parent: Parent) -> None:
     parent.at(2, parent.ends(501, 502, status=KILLED))
     assert parent.run() == 3
@@ -343,6 +425,37 @@ def test_where_the_parent_has_the_app_a_reload_says_that_the_code_stays_the_same
     ]
 
 
+def test_a_reload_before_any_is_ready_waits_for_the_first(parent: Parent, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", "microsock")
+    said: list[str] = []
+    parent.at(1, lambda: said.append(parent.server.reload()))
+    parent.at(2, lambda: parent.home.told.append(("still waiting",)))
+    parent.at(3, parent.ready(501))
+    parent.at(4, parent.ready(503))
+    parent.at(5, parent.ready(504))
+    parent.run_until(6)
+    assert said == ["the workers are replaced as soon as the first one is ready"]
+    steps = ("still waiting", "started", "reloading", "reloaded")
+    assert [each[0] for each in parent.home.told if each[0] in steps] == list(steps)
+    assert "worker 1 (pid 501) is ready" in caplog.messages
+
+
+def test_a_reload_is_not_over_before_the_new_worker_of_each_is_ready(parent: Parent) -> None:
+    reload_all(parent)
+    when: list[tuple[float, bool]] = []
+    parent.home.reloaded = lambda new: when.append((parent.now, new))  # type: ignore[method-assign]
+    parent.run_until(14)
+    assert when == [(12.0, True)]
+
+
+def test_without_a_word_none_is_replaced(parent: Parent) -> None:
+    parent.at(1, parent.ready(501))
+    parent.at(2, parent.ready(502))
+    parent.run_until(3)
+    assert parent.told("reloading") == []
+    assert parent.told("dismissed") == []
+
+
 def test_one_that_is_not_ready_when_it_is_dismissed_has_the_word_and_then_the_signal(parent: Parent) -> None:
     parent.at(1, parent.ready(501))
     parent.at(2, parent.signal(signal.SIGHUP))
@@ -400,6 +513,17 @@ def test_ttin_and_ttou_make_one_worker_more_or_fewer_within_bounds(
     assert parent.told("dismissed") == [(3,), (2,)]
 
 
+def test_ttin_makes_one_worker_more_and_no_two(
+    kernel: Kernel, loop: VirtualLoop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "microsock")
+    parent = Parent(kernel, loop, 2, 20)
+    parent.at(1, parent.signal(signal.SIGTTIN))
+    parent.run_until(2)
+    assert "workers wanted: 3" in caplog.messages
+    assert parent.told("begins") == [(1,), (2,), (3,)]
+
+
 @pytest.mark.parametrize("capacity", [1, 2, 3])
 def test_there_may_always_be_one(kernel: Kernel, loop: VirtualLoop, capacity: int) -> None:
     parent = Parent(kernel, loop, 1, capacity)
@@ -453,6 +577,13 @@ def test_term_has_all_drain_and_it_ends_when_they_have(parent: Parent) -> None:
     assert parent.told("stopping") == [()]
     assert parent.told("ended") == [(1, False), (2, False)]
     assert parent.told("begins") == [(1,), (2,)]
+
+
+def test_one_that_is_to_stop_before_it_has_begun_never_begins(parent: Parent) -> None:
+    parent.server.stop()
+    assert parent.run() == 0
+    assert parent.now == 0
+    assert parent.home.told == [("stopping",)]
 
 
 def test_those_that_are_not_ready_yet_are_signalled_as_well(parent: Parent) -> None:
