@@ -30,6 +30,7 @@ SUBJECTS: dict[str, list[str]] = {
     ],
     "server/connection": [
         "tests/server/test_connection.py",
+        "tests/server/test_queueing.py",
         "tests/server/test_draining.py",
         "tests/server/test_patience.py",
         "tests/server/test_heartbeat.py",
