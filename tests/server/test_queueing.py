@@ -27,12 +27,12 @@ def open_line() -> Line:
     return line
 
 
-def calls_soon(line: Line) -> list[Callable[[], object]]:
+def calls_soon(line: Line) -> list[Callable[[], None]]:
     """Notes what the connection has called soon, from here on."""
-    noted: list[Callable[[], object]] = []
+    noted: list[Callable[[], None]] = []
     call_soon = line.world.site.call_soon
 
-    def note(call: Callable[[], object]) -> None:
+    def note(call: Callable[[], None]) -> None:
         noted.append(call)
         call_soon(call)
 
