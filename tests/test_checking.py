@@ -6,12 +6,16 @@ import importlib.util
 import os
 import socket
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from microsock.cli import main
 
+NOBODY = 65534
 APP = """
 from microsock import App
 app = App({settings})
@@ -97,10 +101,28 @@ def test_what_a_start_would_fail_for_is_found(
     assert message in found[1]
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_place_that_may_not_be_written_to_is_found(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (site / "closed").mkdir(0o500)
-    assert checked(capsys, "--pid-file", "closed/pid")[0] == 2
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Root may write everywhere, so it is another user to access(2) meanwhile: that goes by the real user id."""
+    real = os.getuid()
+    if real == 0:
+        os.setreuid(NOBODY, -1)
+    try:
+        yield
+    finally:
+        if real == 0:
+            os.setreuid(real, -1)
+
+
+@pytest.mark.parametrize(("mode", "status"), [(0o500, 2), (0o777, 0)])
+def test_a_place_that_may_not_be_written_to_is_found(
+    mode: int, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # where others may come, unlike tmp_path
+        Path(folder).chmod(mode)
+        with not_root():
+            found = checked(capsys, "--pid-file", f"{folder}/pid")
+    assert found == (status, f"error: cannot write pid_file {folder}/pid: Permission denied\n" if status else "")
 
 
 @pytest.mark.parametrize(

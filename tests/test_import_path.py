@@ -16,8 +16,6 @@ from microsock import AppNotFound
 from microsock.import_path import _NEEDED, hidden_by_libraries
 from microsock.loading import load_app
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
-
 APP = """
 import sys
 from microsock import App
@@ -166,7 +164,7 @@ def test_modules_and_packages_count_and_nothing_else(tmp_path: Path) -> None:
     assert hidden_by_libraries(str(tmp_path / "nowhere")) == []
 
 
-def test_the_names_are_all_that_microsock_and_what_it_stands_on_may_load() -> None:
+def test_the_names_are_all_that_microsock_and_what_it_stands_on_may_load(unmeasured: None) -> None:
     program = """
 import importlib, pkgutil, sys, microsock
 for found in pkgutil.walk_packages(microsock.__path__, "microsock."):

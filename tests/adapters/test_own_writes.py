@@ -12,8 +12,6 @@ import pytest
 from microsock.adapters.changes import is_source
 from microsock.adapters.own_writes import SERVES, STARTS_PROGRAMS, OwnWrites
 
-pytestmark = pytest.mark.usefixtures("unmeasured")
-
 # An audit hook stays for good, so each runs in a process of its own.
 PROGRAM = """
 import os, sys

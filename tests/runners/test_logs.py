@@ -21,7 +21,7 @@ import pytest
 
 from microsock import is_port_free
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = pytest.mark.server
 
 PATIENCE = 20.0
 APP = """

@@ -21,7 +21,7 @@ from running import status_of
 
 from microsock.cli import main
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = pytest.mark.server
 
 PATIENCE = 30.0
 

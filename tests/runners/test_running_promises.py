@@ -23,7 +23,7 @@ from microsock.testing import read_frames
 
 from .workers import PATIENCE, Workers, state, wait_until, workers
 
-pytestmark = [pytest.mark.server, pytest.mark.timed, pytest.mark.usefixtures("unmeasured")]
+pytestmark = [pytest.mark.server, pytest.mark.timed]
 
 SHOP = """
 import os, time

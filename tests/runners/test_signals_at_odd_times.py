@@ -16,7 +16,7 @@ import pytest
 
 from .workers import PATIENCE, STOPPING, Workers, wait_until, workers
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = pytest.mark.server
 
 APP = """
 import os, time

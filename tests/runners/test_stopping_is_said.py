@@ -16,7 +16,7 @@ from microsock.runners.console import say_stopping
 
 from .workers import PATIENCE, wait_until
 
-pytestmark = [pytest.mark.server, pytest.mark.usefixtures("unmeasured")]
+pytestmark = pytest.mark.server
 
 APP = """
 import hashlib, sys, time
