@@ -5,7 +5,9 @@ Takes no lock: a signal handler runs on the loop's own thread and would wait for
 
 from __future__ import annotations
 
+import signal
 import socket
+import threading
 from collections import deque
 from collections.abc import Callable
 
@@ -48,9 +50,14 @@ class Wakeup:
         self._receiver.recv(4096)
 
     def close(self) -> None:
-        """Close both ends."""
-        self._receiver.close()
+        """Close both ends. A signal that comes meanwhile, or later, finds nothing to write into and is no error."""
+        if threading.current_thread() is threading.main_thread():
+            told = signal.set_wakeup_fd(-1)
+            if told not in (-1, self._sender.fileno()):
+                signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        # Not the other end first: a wake-up in between would be a broken pipe.
         self._sender.close()
+        self._receiver.close()
 
 
 class Mailbox:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import select
+import signal
 
 import pytest
 
@@ -62,3 +63,11 @@ def test_a_full_mailbox_refuses_and_keeps_what_it_has() -> None:
         mailbox.put(set)
     assert mailbox.drain() == [list, dict]
     mailbox.put(set)
+
+
+def test_a_signal_that_comes_while_it_is_closed_is_no_error() -> None:
+    wakeup = Wakeup()
+    before = signal.set_wakeup_fd(wakeup.signal_fileno(), warn_on_full_buffer=False)
+    wakeup.close()
+    assert signal.set_wakeup_fd(before) == -1
+    wakeup.wake()
