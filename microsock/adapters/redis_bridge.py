@@ -233,8 +233,13 @@ class Bridge:
     # From Redis to the owner.
 
     def _from_redis(self, pubsub: PubSub) -> None:
-        while (found := pubsub.get_message(timeout=0)) is not None:
+        # Once some of a message is here the rest may take its time: redis-py gives up the connection, and what it has
+        # read of a large one, where that is not here within the timeout that it is given.
+        while pubsub.connection is not None and pubsub.connection.can_read(timeout=0):
+            found = pubsub.get_message(timeout=_TIMEOUT_SECONDS)
             self._heard = time.monotonic()
+            if found is None:
+                return
             if found["type"] != "message":
                 continue
             if found["channel"].endswith(b":hosts"):
