@@ -26,7 +26,7 @@ import socket
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import envelope
 from .channel import framed
@@ -235,7 +235,8 @@ class Bridge:
     def _from_redis(self, pubsub: PubSub) -> None:
         # Once some of a message is here the rest may take its time: redis-py gives up the connection, and what it has
         # read of a large one, where that is not here within the timeout that it is given.
-        while pubsub.connection is not None and pubsub.connection.can_read(timeout=0):
+        connection: Any = pubsub.connection
+        while connection.can_read(timeout=0):
             found = pubsub.get_message(timeout=_TIMEOUT_SECONDS)
             self._heard = time.monotonic()
             if found is None:
